@@ -1,0 +1,122 @@
+# cython: language_level=3
+"""The tape: every operation of every graph, one node an entry, in flat arrays.
+
+A node is pushed after its operands, so that an index is larger than those of the operands. A live Python object that
+stands for a node is its *handle*; the tape knows its handles, because nodes move when garbage is squeezed out.
+"""
+from cpython.object cimport PyObject
+from libc.stdint cimport int32_t, int64_t, uint8_t
+
+# flags beside a node's adjoint; bits 0 and 1 are the kind of number that `grad` is shown as
+cdef enum:
+    GRAD_KIND = 0x03
+    REACHED = 0x40          # by the mark of the compaction under way
+    VISITED = 0x80          # by the sort under way
+
+# flag beside a node's value; bits 0 and 1 are the kind of number that `data` is shown as
+cdef enum:
+    KIND = 0x03
+    PARKED = 0x80           # the program has dropped the handle, and the tape owns it: it carries plain attributes (a
+                            # label, an optimiser's numbers) that whoever walks the graph must find again. It does not
+                            # keep its node alive; it goes with it.
+
+ctypedef struct Indices:    # a growing array of node indices
+    int32_t *at
+    size_t size
+    size_t capacity
+
+
+cdef extern from "handle.h" nogil:
+    ctypedef struct Handle "TgHandle":
+        int32_t index               # the node's index, -1 for none
+        PyObject *state             # see Extra
+        PyObject *attrs             # its __dict__
+        PyObject *weakrefs
+
+
+cdef class Extra:
+    """Python state of one node, beyond what the tape holds.
+
+    A handle's `state` is NULL for nearly all. Otherwise it is an Extra, where the node has Python state of its own, or
+    else what keeps alive the handles with Python state that the node is built on: such a handle, or a tuple of such,
+    nested. So whoever can reach such state on the tape also owns it in a way that the cycle collector sees.
+
+    children  the children of a CUSTOM node, None for a built-in one
+    op        what `_op` shows, None for the operation's own
+    keep      what the handle's state would be without this Extra, or None
+    """
+    cdef tuple children
+    cdef object op
+    cdef object keep
+
+
+cdef class Tape:
+    cdef uint8_t *op                # operation code, a row of ops.h
+    cdef uint8_t *kind              # kind of the value, and PARKED
+    cdef uint8_t *flags             # kind of the grad, and the marks
+    cdef int32_t *a                 # first operand; a node without operands names itself
+    cdef int32_t *b                 # second operand or constant; the first again where there is none
+    cdef double *value
+    cdef double *grad               # the adjoint
+    cdef Handle **handle            # the live handle, or NULL (borrowed unless PARKED)
+    cdef int32_t size               # nodes in use
+    cdef int32_t capacity           # nodes allocated
+    cdef int32_t limit              # at this size `reserve` must be asked: the least of capacity, max_nodes, compact_at
+    cdef int32_t max_size           # nodes allowed
+    cdef int32_t compact_at         # at this size garbage is squeezed out
+    cdef int32_t frozen             # how many sweeps hold indices, so that no node may move
+    cdef Indices order              # scratch of the sort, kept between sweeps
+    cdef Indices stack
+
+    cdef int reserve(self, int32_t count) except -1
+    cdef int grow(self, int64_t needed) except -1
+    cdef void set_limit(self) noexcept
+    cdef void squeeze(self) noexcept
+    cdef int32_t mark(self, int32_t *orphans) noexcept nogil
+    cdef void move(self, int32_t *moved, Handle **dead) noexcept
+    cdef void pop(self) noexcept
+    cdef void thaw(self) noexcept
+    cdef int sweep(self, int32_t root) except -1
+    cdef void forget(self, Indices *order, Indices *stack) noexcept nogil
+    cdef int sort(self, int32_t root, Indices *order, Indices *stack) except -1
+    cdef int push_children(self, int32_t node, Indices *stack) except -1
+
+
+cdef inline int room(Tape t, int32_t count) except -1:
+    """Make sure that `count` pushes will succeed. Nodes may move: read indices afterwards."""
+    if t.size > t.limit - count:
+        return t.reserve(count)
+    return 0
+
+
+cdef inline int32_t push(Tape t, int op, int32_t a, int32_t b, double value, int kind) noexcept nogil:
+    """Append a node, for which `room` was made, and return its index."""
+    cdef int32_t i = t.size
+    t.op[i] = <uint8_t>op
+    t.kind[i] = <uint8_t>kind
+    t.flags[i] = 1                  # grad is the int 0
+    t.a[i] = a
+    t.b[i] = b
+    t.value[i] = value
+    t.grad[i] = 0.0
+    t.handle[i] = NULL
+    t.size = i + 1
+    return i
+
+
+cdef inline int32_t push_leaf(Tape t, double value, int kind) noexcept nogil:
+    cdef int32_t i = t.size
+    return push(t, 0, i, i, value, kind)
+
+
+cdef inline void hold(Tape t, int32_t i, Handle *handle) noexcept nogil:
+    """Make `handle` the handle of node i, which has none."""
+    handle.index = i
+    t.handle[i] = handle
+
+
+cdef inline void release(Tape t, int32_t i) noexcept:
+    """Node i has lost its handle: it, and what nothing else needs any more, goes when it is the newest."""
+    t.handle[i] = NULL
+    if i == t.size - 1:
+        t.pop()

@@ -1,0 +1,355 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""The tape and its backward sweep: see tape.pxd for what stands where.
+
+Memory is reclaimed without any help from the program. When the newest node has no live handle it is popped, and so on
+down: a node's operands lie below it, so a dead suffix is garbage. A live handle high up can pin garbage below it;
+therefore, whenever the tape has doubled, the nodes that live handles reach are marked and squeezed together in order.
+Both cost O(1) an operation, amortised.
+"""
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
+from cpython.ref cimport Py_DECREF
+
+from tapegrad.ops cimport CUSTOM, INT, LEAF, pull, pull_careful
+
+cdef enum:
+    MAX_NODES = 2147483647          # indices are 32-bit
+    MIN_COMPACT = 1024
+    SWEEP_CHUNK = 1 << 20           # nodes between two looks at pending signals, about 5 ms
+
+cdef enum:
+    DONE = -1
+    NO_MEMORY = -2
+
+
+cdef class Extra:
+    pass
+
+
+cdef int append(Indices *list, int32_t i) noexcept nogil:
+    """Append an index; NO_MEMORY where there is none."""
+    cdef int32_t *at
+    cdef size_t capacity
+    if list.size == list.capacity:
+        capacity = 2 * list.capacity if list.capacity else 1024
+        at = <int32_t *>PyMem_RawRealloc(list.at, capacity * sizeof(int32_t))
+        if at == NULL:
+            return NO_MEMORY
+        list.at = at
+        list.capacity = capacity
+    list.at[list.size] = i
+    list.size += 1
+    return 0
+
+
+cdef class Tape:
+    """The one tape of this process. Programs need it only to look inside.
+
+    >>> from tapegrad import Value
+    >>> from tapegrad.tape import tape
+    >>> before = len(tape)
+    >>> y = Value(2.0) * 3.0          # two leaves and a product
+    >>> len(tape) - before
+    3
+    >>> del y
+    >>> len(tape) - before
+    0
+    """
+
+    def __cinit__(self):
+        self.max_size = MAX_NODES
+        self.compact_at = MIN_COMPACT
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.op)
+        PyMem_RawFree(self.kind)
+        PyMem_RawFree(self.flags)
+        PyMem_RawFree(self.a)
+        PyMem_RawFree(self.b)
+        PyMem_RawFree(self.value)
+        PyMem_RawFree(self.grad)
+        PyMem_RawFree(self.handle)
+        PyMem_RawFree(self.order.at)
+        PyMem_RawFree(self.stack.at)
+
+    def __len__(self):
+        return self.size
+
+    @property
+    def max_nodes(self):
+        """How many nodes there may be; one more is a MemoryError that leaves everything as it was."""
+        return self.max_size
+
+    @max_nodes.setter
+    def max_nodes(self, int count):
+        if count < self.size:
+            raise ValueError(f"max_nodes must be at least the {self.size} nodes that there are, not {count}")
+        self.max_size = count
+        self.set_limit()
+
+    def compact(self):
+        """Squeeze out every node that no live Value reaches, now, and return how many nodes are left.
+
+        The tape does this by itself whenever it has doubled; a test may want exact numbers.
+        """
+        if not self.frozen:
+            self.squeeze()
+        return self.size
+
+    # ---- room for nodes ----
+
+    cdef int reserve(self, int32_t count) except -1:
+        cdef int64_t needed = <int64_t>self.size + count
+        if needed > self.compact_at and not self.frozen:
+            self.squeeze()
+            needed = <int64_t>self.size + count
+        if needed > self.max_size:
+            if not self.frozen:
+                self.squeeze()
+                needed = <int64_t>self.size + count
+            if needed > self.max_size:
+                raise MemoryError(f"the tape is full: {self.max_size} nodes are alive")
+        if needed > self.capacity:
+            self.grow(needed)
+        self.set_limit()
+        return 0
+
+    cdef void set_limit(self) noexcept:
+        self.limit = min(self.capacity, self.max_size)
+        if not self.frozen:
+            self.limit = min(self.limit, max(self.compact_at, self.size))
+
+    cdef int grow(self, int64_t needed) except -1:
+        """Enlarge the arrays, each through a temporary pointer: where one fails, all stay valid as they are."""
+        cdef int64_t capacity = min(max(2 * <int64_t>self.capacity, needed, MIN_COMPACT), MAX_NODES)
+        self.op = <uint8_t *>resized(self.op, capacity, sizeof(uint8_t))
+        self.kind = <uint8_t *>resized(self.kind, capacity, sizeof(uint8_t))
+        self.flags = <uint8_t *>resized(self.flags, capacity, sizeof(uint8_t))
+        self.a = <int32_t *>resized(self.a, capacity, sizeof(int32_t))
+        self.b = <int32_t *>resized(self.b, capacity, sizeof(int32_t))
+        self.value = <double *>resized(self.value, capacity, sizeof(double))
+        self.grad = <double *>resized(self.grad, capacity, sizeof(double))
+        self.handle = <Handle **>resized(self.handle, capacity, sizeof(Handle *))
+        self.capacity = <int32_t>capacity
+        return 0
+
+    # ---- reclamation ----
+
+    cdef void pop(self) noexcept:
+        """Drop the dead suffix."""
+        cdef int32_t n = self.size
+        cdef Handle *parked
+        if self.frozen:
+            return
+        while n > 0:
+            parked = self.handle[n - 1]
+            if parked != NULL and not self.kind[n - 1] & PARKED:
+                break
+            n -= 1
+            if parked != NULL:
+                self.size = n
+                parked.index = -1
+                Py_DECREF(<object><PyObject *>parked)      # a weak reference may call back into the program
+                n = self.size
+        self.size = n
+
+    cdef void thaw(self) noexcept:
+        """The end of a sweep: nodes may move again."""
+        self.frozen -= 1
+        if not self.frozen:
+            self.pop()
+            self.set_limit()
+
+    cdef int32_t mark(self, int32_t *orphans) noexcept nogil:
+        """Mark every node that a live handle reaches; how many. `orphans`: the parked handles of the others."""
+        cdef int32_t i, live = 0
+        cdef uint8_t *flags = self.flags
+        orphans[0] = 0
+        for i in range(self.size - 1, -1, -1):
+            if (flags[i] & REACHED) or (self.handle[i] != NULL and not self.kind[i] & PARKED):
+                # a leaf and a custom node name themselves; a custom node's children have handles of their own
+                flags[i] |= REACHED
+                flags[self.a[i]] |= REACHED
+                flags[self.b[i]] |= REACHED
+                live += 1
+            elif self.handle[i] != NULL:
+                orphans[0] += 1
+        return live
+
+    cdef void squeeze(self) noexcept:
+        """Move the marked nodes together, in order, and tell their handles. Without memory to do so all stay."""
+        cdef int32_t i, orphans = 0
+        cdef int32_t live = self.mark(&orphans)
+        cdef int32_t *moved = NULL
+        cdef Handle **dead = NULL
+        if live < self.size:
+            moved = <int32_t *>PyMem_RawMalloc(<size_t>self.size * sizeof(int32_t))
+            dead = <Handle **>PyMem_RawMalloc(<size_t>orphans * sizeof(Handle *) + 1)
+        if moved == NULL or dead == NULL:
+            orphans = 0
+            for i in range(self.size):
+                self.flags[i] &= ~<int>REACHED
+        else:
+            self.move(moved, dead)
+        self.compact_at = <int32_t>min(max(2 * <int64_t>live, MIN_COMPACT), MAX_NODES)
+        self.set_limit()
+        for i in range(orphans):                # last, because a weak reference may call back into the program
+            Py_DECREF(<object><PyObject *>dead[i])
+        PyMem_RawFree(moved)
+        PyMem_RawFree(dead)
+
+    cdef void move(self, int32_t *moved, Handle **dead) noexcept:
+        cdef int32_t i, j = 0, orphans = 0
+        for i in range(self.size):
+            if self.flags[i] & REACHED:
+                moved[i] = j
+                self.op[j] = self.op[i]
+                self.kind[j] = self.kind[i]
+                self.flags[j] = self.flags[i] & ~<int>REACHED
+                self.a[j] = moved[self.a[i]]
+                self.b[j] = moved[self.b[i]]
+                self.value[j] = self.value[i]
+                self.grad[j] = self.grad[i]
+                self.handle[j] = self.handle[i]
+                if self.handle[j] != NULL:
+                    self.handle[j].index = j
+                j += 1
+            elif self.handle[i] != NULL:
+                self.handle[i].index = -1
+                dead[orphans] = self.handle[i]
+                orphans += 1
+        self.size = j
+
+    # ---- the backward sweep ----
+
+    cdef int sweep(self, int32_t root) except -1:
+        """Set the grad of node `root` to 1 and add to every other node's grad the derivative of `root` by it.
+
+        The nodes are taken in reversed depth-first post-order over the operands in their order, so that
+        every sum is formed in the order in which a recursive implementation forms it, to the last bit.
+        """
+        cdef Indices order = self.order, stack = self.stack     # ours until the end: a sweep may run inside a sweep
+        cdef Py_ssize_t left = -1
+        self.order.at = self.stack.at = NULL
+        self.order.size = self.order.capacity = self.stack.size = self.stack.capacity = 0
+        order.size = stack.size = 0
+        self.frozen += 1
+        self.set_limit()
+        try:
+            self.sort(root, &order, &stack)
+            self.grad[root] = 1.0
+            self.flags[root] = INT | VISITED
+            left = <Py_ssize_t>order.size
+            while left:
+                left = pull_run(self, order.at, left, max(left - SWEEP_CHUNK, 0))
+                PyErr_CheckSignals()
+        finally:
+            if left:
+                self.forget(&order, &stack)
+            PyMem_RawFree(self.order.at)
+            PyMem_RawFree(self.stack.at)
+            self.order = order
+            self.stack = stack
+            self.thaw()
+        return 0
+
+    cdef void forget(self, Indices *order, Indices *stack) noexcept nogil:
+        """Take back the marks that a sweep, ended early or not, has left."""
+        cdef size_t k
+        cdef int32_t i
+        for k in range(order.size):
+            self.flags[order.at[k]] &= ~<int>VISITED
+        for k in range(stack.size):
+            i = stack.at[k]
+            self.flags[i if i >= 0 else ~i] &= ~<int>VISITED
+
+    cdef int sort(self, int32_t root, Indices *order, Indices *stack) except -1:
+        """Append the nodes that `root` reaches, leaves left out, in depth-first post-order."""
+        cdef int32_t node
+        if append(stack, root) == NO_MEMORY:
+            raise MemoryError("no memory to sort the graph")
+        while True:
+            node = sort_run(self, order, stack)
+            if node == DONE:
+                return 0
+            if node == NO_MEMORY:
+                raise MemoryError("no memory to sort the graph")
+            self.push_children(node, stack)
+
+    cdef int push_children(self, int32_t node, Indices *stack) except -1:
+        """Push the children of a custom node, the first one last."""
+        cdef Extra extra = <Extra>self.handle[node].state
+        cdef Py_ssize_t k
+        for k in range(len(extra.children) - 1, -1, -1):
+            if append(stack, (<Handle *><PyObject *>extra.children[k]).index) == NO_MEMORY:
+                raise MemoryError("no memory to sort the graph")
+        return 0
+
+
+cdef int32_t sort_run(Tape t, Indices *order, Indices *stack) noexcept nogil:
+    """Sort until DONE, NO_MEMORY, or a custom node (the answer) whose children the caller must push.
+
+    On the stack stand nodes still to visit and, as ~node, nodes to append when all below them is done.
+    """
+    cdef int32_t v, a, b
+    cdef uint8_t *flags = t.flags
+    cdef const uint8_t *op = t.op
+    while stack.size:
+        stack.size -= 1
+        v = stack.at[stack.size]
+        if v < 0:
+            if append(order, ~v) == NO_MEMORY:
+                return NO_MEMORY
+            continue
+        while not flags[v] & VISITED:
+            if append(stack, ~v) == NO_MEMORY:
+                return NO_MEMORY
+            flags[v] |= VISITED
+            if op[v] == CUSTOM:
+                return v
+            a = t.a[v]
+            b = t.b[v]
+            if b != a and op[b] != LEAF and not flags[b] & VISITED:
+                if append(stack, b) == NO_MEMORY:
+                    return NO_MEMORY
+            if op[a] == LEAF:
+                break
+            v = a
+    return DONE
+
+
+cdef Py_ssize_t pull_run(Tape t, const int32_t *order, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
+    """Pull the adjoints of order[start - 1] down to order[stop]; where it stopped."""
+    cdef const uint8_t *op = t.op
+    cdef const uint8_t *kind = t.kind
+    cdef const int32_t *a = t.a
+    cdef const int32_t *b = t.b
+    cdef const double *value = t.value
+    cdef double *grad = t.grad
+    cdef uint8_t *flags = t.flags
+    cdef Py_ssize_t k = start
+    cdef int32_t v
+    cdef double g
+    while k > stop:
+        k -= 1
+        v = order[k]
+        flags[v] &= ~<int>VISITED
+        g = grad[v]
+        if flags[v] & INT or g == 0.0:
+            if op[v] > CUSTOM:
+                pull_careful(op[v], value, kind, grad, flags, a[v], b[v], value[v], g, flags[v] & INT)
+        else:
+            pull(op[v], value, grad, flags, a[v], b[v], value[v], g)
+    return k
+
+
+cdef void *resized(void *old, int64_t count, size_t width) except NULL:
+    cdef void *new = NULL
+    if <size_t>count <= (<size_t>-1) // width:
+        new = PyMem_RawRealloc(old, <size_t>count * width)
+    if new == NULL:
+        raise MemoryError(f"no memory for a tape of {count} nodes")
+    return new
+
+
+tape = Tape()

@@ -1,0 +1,41 @@
+"""How the compiled core is built; what the package is stands in pyproject.toml."""
+import os
+import sys
+
+from setuptools import Extension, setup
+
+# The bits are those of the pure-Python reference: no contraction into fused multiply-adds.
+COMPILE = ["/O2", "/fp:precise"] if sys.platform == "win32" else ["-O3", "-ffp-contract=off", "-fno-math-errno"]
+LINK: list[str] = []
+MACROS = [("CYTHON_USE_TYPE_SPECS", "1")]  # a heap type: programs may assign methods to Value
+
+# Build modes for developers: TAPEGRAD_BUILD=sanitize or strict (warnings are errors).
+MODE = os.environ.get("TAPEGRAD_BUILD", "")
+if MODE == "sanitize":
+    COMPILE = ["-O1", "-g", "-ffp-contract=off", "-fno-omit-frame-pointer", "-fsanitize=address,undefined",
+               "-fno-sanitize-recover=undefined"]
+    LINK = ["-fsanitize=address,undefined"]
+    MACROS.append(("TAPEGRAD_NO_FREELIST", "1"))
+elif MODE == "strict":
+    COMPILE += ["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-Wno-missing-field-initializers",
+                "-Wno-cast-function-type"]
+elif MODE:
+    sys.exit(f"TAPEGRAD_BUILD is {MODE!r}; it can be 'sanitize', 'strict' or unset")
+
+
+def module(name: str) -> Extension:
+    extension = Extension(
+        f"tapegrad.{name}",
+        sources=[f"csrc/tapegrad/{name}.pyx"],
+        include_dirs=["csrc/tapegrad"],
+        define_macros=MACROS,
+        extra_compile_args=COMPILE,
+        extra_link_args=LINK,
+        depends=["csrc/tapegrad/ops.h", "csrc/tapegrad/ops.pxd", "csrc/tapegrad/tape.pxd", "csrc/tapegrad/value.pxd"],
+    )
+    extension.cython_include_dirs = ["csrc"]
+    extension.cython_c_in_temp = True
+    return extension
+
+
+setup(ext_modules=[module("tape"), module("value")])

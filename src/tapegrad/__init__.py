@@ -1,0 +1,1 @@
+from tapegrad.engine import Value

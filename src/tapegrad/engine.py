@@ -1,0 +1,1 @@
+from tapegrad.value import Value
