@@ -223,27 +223,36 @@ static inline void tg_accumulate(double *grad, uint8_t *grad_kind, int32_t i, do
     grad_kind[i] = is_int ? TG_INT : TG_FLOAT;
 }
 
-/* The same step where the adjoint is an int or exactly zero. A zero adjoint always wins: it contributes exactly 0,
- * whatever the local derivative is. */
+/* The same step for a float adjoint that is exactly zero. A zero adjoint always wins: it contributes exactly 0, whatever
+ * the local derivative is. */
+static inline void tg_pull_zero(int op, double *grad, uint8_t *grad_kind, int32_t ia, int32_t ib)
+{
+    grad[ia] += 0.0;
+    grad_kind[ia] = TG_FLOAT;
+    if (tg_table[op].operands == TG_BINARY) {
+        grad[ib] += 0.0;
+        grad_kind[ib] = TG_FLOAT;
+    }
+}
+
+/* The same step where the adjoint is an int, or zero. */
 static inline void tg_pull_careful(int op, const double *value, const uint8_t *kind, double *grad, uint8_t *grad_kind,
                                    int32_t ia, int32_t ib, double y, double g, int g_is_int)
 {
     const int operands = tg_table[op].operands;
     const int ka = kind[ia], kb = kind[ib];
     const double b = value[ib];
+    double d[2];
+    tg_partials(op, value[ia], b, y, &d[0], &d[1]);
     for (int which = 0; which < (operands == TG_BINARY ? 2 : 1); which++) {
-        int is_int = g_is_int && tg_partial_is_int(op, which, ka, kb, b);
+        /* an inexact int derivative is a float, and so is its product with g */
+        int is_int = g_is_int && tg_partial_is_int(op, which, ka, kb, b) && fabs(d[which]) < TG_EXACT;
         double c = 0.0;
         if (g != 0.0) {
-            double d[2];
-            tg_partials(op, value[ia], b, y, &d[0], &d[1]);
-            /* an inexact int derivative is a float, and so is its product with g */
-            is_int = is_int && fabs(d[which]) < TG_EXACT;
             c = d[which] * g;
-            if (is_int && !(fabs(c) < TG_EXACT))
-                is_int = 0;
+            is_int = is_int && fabs(c) < TG_EXACT;
             if (is_int)
-                c += 0.0;
+                c += 0.0;                                                /* an int has no -0 */
         }
         tg_accumulate(grad, grad_kind, which ? ib : ia, c, is_int);
     }

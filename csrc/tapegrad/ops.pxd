@@ -39,5 +39,6 @@ cdef extern from "ops.h" nogil:
     void partials "tg_partials"(int op, double a, double b, double y, double *dy_da, double *dy_db)
     void pull "tg_pull"(int op, const double *value, double *grad, uint8_t *grad_kind,
                         int32_t a, int32_t b, double y, double g)
+    void pull_zero "tg_pull_zero"(int op, double *grad, uint8_t *grad_kind, int32_t a, int32_t b)
     void pull_careful "tg_pull_careful"(int op, const double *value, const uint8_t *kind, double *grad,
                                         uint8_t *grad_kind, int32_t a, int32_t b, double y, double g, int g_is_int)

@@ -10,7 +10,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from cpython.ref cimport Py_DECREF
 
-from tapegrad.ops cimport CUSTOM, INT, LEAF, pull, pull_careful
+from tapegrad.ops cimport CUSTOM, INT, LEAF, pull, pull_careful, pull_zero
 
 cdef enum:
     MAX_NODES = 2147483647          # indices are 32-bit
@@ -335,9 +335,12 @@ cdef Py_ssize_t pull_run(Tape t, const int32_t *order, Py_ssize_t start, Py_ssiz
         v = order[k]
         flags[v] &= ~<int>VISITED
         g = grad[v]
-        if flags[v] & INT or g == 0.0:
-            if op[v] > CUSTOM:
-                pull_careful(op[v], value, kind, grad, flags, a[v], b[v], value[v], g, flags[v] & INT)
+        if op[v] <= CUSTOM:
+            continue
+        if flags[v] & INT:
+            pull_careful(op[v], value, kind, grad, flags, a[v], b[v], value[v], g, 1)
+        elif g == 0.0:
+            pull_zero(op[v], grad, flags, a[v], b[v])
         else:
             pull(op[v], value, grad, flags, a[v], b[v], value[v], g)
     return k

@@ -35,13 +35,12 @@ cdef extern from *:
     #define tg_set_refcnt(o, n) Py_SET_REFCNT((PyObject *)(o), n)
     #define tg_type(o) ((PyTypeObject *)(o))
     #define tg_alloc(type) ((type)->tp_alloc(type, 0))
+    #define tg_number_methods(type) ((type)->tp_as_number)
     static inline void tg_set_offsets(PyTypeObject *type)
     {
         type->tp_dictoffset = offsetof(TgHandle, attrs);        /* an ordinary __dict__, but made when first needed */
         type->tp_weaklistoffset = offsetof(TgHandle, weakrefs);
     }
-    #define tg_nb_add(type) ((void *)(type)->tp_as_number->nb_add)
-    #define tg_nb_multiply(type) ((void *)(type)->tp_as_number->nb_multiply)
     """
     enum:
         FREE_MAX "TG_FREE_MAX"
@@ -51,8 +50,15 @@ cdef extern from *:
     PyTypeObject *type_at "Py_TYPE"(PyObject *o) noexcept
     void set_offsets "tg_set_offsets"(PyTypeObject *type) noexcept
     object alloc "tg_alloc"(PyTypeObject *type)
-    void *nb_add "tg_nb_add"(PyTypeObject *type) noexcept
-    void *nb_multiply "tg_nb_multiply"(PyTypeObject *type) noexcept
+    ctypedef void *binaryfunc
+    ctypedef void *unaryfunc
+    ctypedef void *ternaryfunc
+    ctypedef struct PyNumberMethods:
+        binaryfunc nb_add
+        binaryfunc nb_multiply
+        unaryfunc nb_negative
+        ternaryfunc nb_power
+    PyNumberMethods *number_methods "tg_number_methods"(PyTypeObject *type) noexcept
     Py_ssize_t Py_REFCNT(PyObject *o) noexcept
     PyObject *gc_new "_PyObject_GC_New"(PyTypeObject *type) except NULL
     void gc_del "PyObject_GC_Del"(void *o) noexcept
@@ -292,6 +298,23 @@ cdef bint is_plain(object x) noexcept:
 
 # ---- operations ----
 
+# The operators as they are before any program has assigned to the class.
+cdef binaryfunc original_add, original_multiply
+cdef unaryfunc original_negative
+cdef ternaryfunc original_power
+
+
+cdef inline bint unpatched() noexcept:
+    cdef PyNumberMethods *now = number_methods(type_of(Value))
+    return (now.nb_add == original_add and now.nb_multiply == original_multiply
+            and now.nb_negative == original_negative and now.nb_power == original_power)
+
+
+cdef inline bint ours(object v) noexcept:
+    """Whether v is exactly a Value with our operators, so that what `-` and `/` are made of need not be looked up."""
+    return type(v) is Value and unpatched()
+
+
 cdef int check(int op, double a, double b, double y) except -1:
     """Raise what plain Python raises where y = op(a, b) is nan or inf; return where it raises nothing."""
     cdef int errors = table[op].errors
@@ -377,6 +400,8 @@ cdef inline object symmetric(object left, object right, int op):
         return with_leaf(<Value>left, x, kind, op)
     if not as_number(left, &x, &kind):
         return NotImplemented
+    if type(right) is not Value:            # the program's subclass may have an operator of its own
+        return right + number(x, kind) if op == ADD else right * number(x, kind)
     return with_leaf(<Value>right, x, kind, op)
 
 
@@ -687,28 +712,32 @@ cdef class Value:
         cdef int kind = 0
         if isinstance(left, Value):
             if isinstance(right, Value):
-                return subtract(<Value>left, <Value>right)
+                if ours(left) and ours(right):
+                    return subtract(<Value>left, <Value>right)
+                return left + (-right)
             if not as_number(right, &x, &kind):
                 return NotImplemented
             negate(&x, &kind)
-            return with_leaf(<Value>left, x, kind, ADD)
+            return with_leaf(<Value>left, x, kind, ADD) if ours(left) else left + number(x, kind)
         if not as_number(left, &x, &kind):
             return NotImplemented
-        return number_minus(x, kind, <Value>right)
+        return number_minus(x, kind, <Value>right) if ours(right) else number(x, kind) + (-right)
 
     def __truediv__(left, right):
         cdef double x = 0.0
         cdef int kind = 0
         if isinstance(left, Value):
             if isinstance(right, Value):
-                return divide(<Value>left, <Value>right)
+                if ours(left) and ours(right):
+                    return divide(<Value>left, <Value>right)
+                return left * right ** -1
             if not as_number(right, &x, &kind):
                 return NotImplemented
             x = evaluate(POWN, x, -1.0, kind, INT, &kind)
-            return with_leaf(<Value>left, x, kind, MUL)
+            return with_leaf(<Value>left, x, kind, MUL) if ours(left) else left * number(x, kind)
         if not as_number(left, &x, &kind):
             return NotImplemented
-        return number_over(x, kind, <Value>right)
+        return number_over(x, kind, <Value>right) if ours(right) else number(x, kind) * right ** -1
 
     def __pow__(left, right, modulus):
         cdef double x = 0.0
@@ -726,7 +755,7 @@ cdef class Value:
         return from_leaf(x, kind, <Value>right, POW)
 
     def __neg__(self):
-        return with_leaf(self, -1.0, INT, MUL)
+        return with_leaf(self, -1.0, INT, MUL) if ours(self) else self * -1
 
     def __pos__(self):
         return self
@@ -1015,15 +1044,6 @@ cdef class Value:
 
 # ---- sums and products, built without a Python object a step ----
 
-cdef void *original_add = nb_add(type_of(Value))
-cdef void *original_multiply = nb_multiply(type_of(Value))
-
-
-cdef inline bint unpatched() noexcept:
-    """Whether + and * of Value are still ours."""
-    return nb_add(type_of(Value)) == original_add and nb_multiply(type_of(Value)) == original_multiply
-
-
 cdef inline void move_to(Value v, int32_t i) noexcept:
     """Let v, an object that only we know, stand for node i from now on."""
     tape.handle[v.index] = NULL
@@ -1050,18 +1070,21 @@ cdef inline int accumulate(Value total, object item, int op) except -1:
 
 
 cdef object fold(object iterable, object total, int op):
-    cdef bint ours = False                  # total is a Value that nobody else has seen
+    cdef bint private = False               # total is a Value that nobody else has seen
     cdef bint fast = unpatched()
     for item in iterable:
-        if ours and accumulate(<Value>total, item, op):
+        if private and accumulate(<Value>total, item, op):
             continue
-        ours = fast and (type(item) is Value or type(total) is Value)
-        if ours and (type(item) is not Value and isinstance(item, Value)
-                     or type(total) is not Value and isinstance(total, Value)):
-            ours = False
+        private = fast and only_ours(total, item)
         total = total + item if op == ADD else total * item
-        ours = ours and type(total) is Value
     return total
+
+
+cdef inline bint only_ours(object x, object y) noexcept:
+    """Whether an operator on x and y makes a new Value: one is exactly a Value, the other that or a plain number."""
+    if type(x) is Value:
+        return type(y) is Value or PyFloat_Check(y) or PyLong_Check(y)
+    return type(y) is Value and (PyFloat_CheckExact(x) or PyLong_CheckExact(x))
 
 
 cdef inline int accumulate_product(Value total, object x, object y) except -1:
@@ -1129,7 +1152,7 @@ def dot(xs, ys, start=0):
     >>> dot([Value(1.0), Value(2.0)], [3.0, 4.0])
     Value(data=11.0, grad=0)
     """
-    cdef bint ours = False
+    cdef bint private = False
     cdef bint fast = unpatched()
     cdef Py_ssize_t k = 0
     cdef object total = start
@@ -1163,11 +1186,11 @@ def dot(xs, ys, start=0):
             if y is END:
                 break
         k += 1
-        if ours and accumulate_product(<Value>total, x, y):
+        if private and accumulate_product(<Value>total, x, y):
             continue
         product = x * y
+        private = fast and type(product) is Value and only_ours(total, product)
         total = total + product
-        ours = fast and type(total) is Value and type(product) is Value and (type(x) is Value or type(y) is Value)
     return total
 
 
@@ -1177,10 +1200,13 @@ cdef object END = object()
 # ---- the type, finished: what Cython has no syntax for ----
 
 cdef int finish() except -1:
+    global original_add, original_multiply, original_negative, original_power
     cdef PyTypeObject *type = type_of(Value)
     if <size_t>type.tp_basicsize != sizeof(Handle):
         raise ImportError("tapegrad.value: the layout of Value is not that of handle.h")
     set_offsets(type)
+    original_add, original_multiply = number_methods(type).nb_add, number_methods(type).nb_multiply
+    original_negative, original_power = number_methods(type).nb_negative, number_methods(type).nb_power
     type.tp_new = <newfunc>new
     type.tp_dealloc = <destructor>dealloc
     type.tp_traverse = <traverseproc>traverse

@@ -1,0 +1,165 @@
+"""Functions on numbers and Values alike.
+
+Of a number they give the number that Python's `math` gives, with the same errors; where `math` has no such function,
+the number that the method of `Value` computes. Of a Value they give a Value.
+"""
+
+from __future__ import annotations
+
+import builtins
+import math
+
+from tapegrad.engine import Value, dot, prod, sum
+
+TYPE_CHECKING = False  # typing is half of what importing this package would cost
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any, Protocol, overload
+
+    class Unary(Protocol):
+        __name__: str
+
+        @overload
+        def __call__(self, x: float, /, *parameters: float) -> float: ...
+        @overload
+        def __call__(self, x: Value, /, *parameters: float) -> Value: ...
+
+    class Binary(Protocol):
+        __name__: str
+
+        @overload
+        def __call__(self, x: float, y: float, /) -> float: ...
+        @overload
+        def __call__(self, x: Value, y: Value | float, /) -> Value: ...
+        @overload
+        def __call__(self, x: float, y: Value, /) -> Value: ...
+
+
+__all__ = [
+    "abs", "acos", "asin", "atan", "atan2", "ceil", "clip", "cos", "cosh", "dot", "elu", "erf", "erfc", "exp", "expm1",
+    "floor", "gelu", "hypot", "leaky_relu", "log", "log10", "log1p", "log2", "logaddexp", "logsumexp", "maximum",
+    "minimum", "pow", "prod", "relu", "round", "sigmoid", "sign", "silu", "sin", "sinh", "softplus", "sqrt", "sum",
+    "tan", "tanh", "where",
+]  # fmt: skip
+
+
+def _documented(function: Any, name: str, arguments: str, example: str) -> Any:
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"""{name}({arguments}): a number for numbers, a Value where one is a Value; see Value.{name}.
+
+    >>> {name}({example}) == {name}(Value({example.replace(", ", "), Value(")})).data
+    True
+    """
+    return function
+
+
+def _unary(name: str, number: Callable[..., Any] | None = None) -> Unary:
+    """The function `name` of one Value or number; of numbers by `number`, or else by way of a Value."""
+
+    def function(x: Any, /, *parameters: Any) -> Any:
+        if isinstance(x, Value):
+            return getattr(x, name)(*parameters)
+        if number is None:
+            return getattr(Value(x), name)(*parameters).data
+        return number(x, *parameters)
+
+    result: Unary = _documented(function, name, "x", "0.5")
+    return result
+
+
+def _binary(name: str, number: Callable[..., Any] | None = None) -> Binary:
+    """The function `name` of two Values or numbers; of numbers by `number`, or else by way of Values."""
+
+    def function(x: Any, y: Any, /) -> Any:
+        if isinstance(x, Value) or isinstance(y, Value):
+            return getattr(x if isinstance(x, Value) else Value(x), name)(y)
+        return getattr(Value(x), name)(y).data if number is None else number(x, y)
+
+    result: Binary = _documented(function, name, "x, y", "0.5, 1.5")
+    return result
+
+
+acos = _unary("acos", math.acos)
+asin = _unary("asin", math.asin)
+atan = _unary("atan", math.atan)
+ceil = _unary("ceil", math.ceil)
+cos = _unary("cos", math.cos)
+cosh = _unary("cosh", math.cosh)
+elu = _unary("elu")
+erf = _unary("erf", math.erf)
+erfc = _unary("erfc", math.erfc)
+exp = _unary("exp", math.exp)
+expm1 = _unary("expm1", math.expm1)
+floor = _unary("floor", math.floor)
+gelu = _unary("gelu")
+leaky_relu = _unary("leaky_relu")
+log = _unary("log", math.log)
+log10 = _unary("log10", math.log10)
+log1p = _unary("log1p", math.log1p)
+log2 = _unary("log2", math.log2)
+relu = _unary("relu")
+sigmoid = _unary("sigmoid")
+sign = _unary("sign")
+silu = _unary("silu")
+sin = _unary("sin", math.sin)
+sinh = _unary("sinh", math.sinh)
+softplus = _unary("softplus")
+sqrt = _unary("sqrt", math.sqrt)
+tan = _unary("tan", math.tan)
+tanh = _unary("tanh", math.tanh)
+
+atan2 = _binary("atan2", math.atan2)
+hypot = _binary("hypot", math.hypot)
+logaddexp = _binary("logaddexp")
+maximum = _binary("maximum")
+minimum = _binary("minimum")
+
+abs = builtins.abs
+round = builtins.round
+
+
+def pow(x: Any, y: Any, /) -> Any:
+    """x ** y: as `math.pow` for two numbers, a Value where one is a Value.
+
+    >>> pow(2.0, 3), pow(2.0, Value(3.0))
+    (8.0, Value(data=8.0, grad=0))
+    """
+    return x**y if isinstance(x, Value) or isinstance(y, Value) else math.pow(x, y)
+
+
+def clip(x: Any, low: Any, high: Any) -> Any:
+    """x where it lies between low and high, else the bound that it passes.
+
+    >>> clip(1.5, 0.0, 1.0), clip(Value(-2.0), 0.0, 1.0)
+    (1.0, Value(data=0.0, grad=0))
+    """
+    return minimum(maximum(x, low), high)
+
+
+def where(condition: Any, x: Any, y: Any) -> Any:
+    """x if the condition holds, else y, as a Value if either is one; a Value as condition holds where it is not 0.
+
+    Both arms have been computed by then; the derivative flows through the one that was taken.
+
+    >>> v = Value(-3.0)
+    >>> where(v > 0, v, -v)
+    Value(data=3.0, grad=0)
+    """
+    if isinstance(condition, Value):
+        condition = condition.data != 0
+    taken, other = (x, y) if condition else (y, x)
+    return Value(taken) if isinstance(other, Value) and not isinstance(taken, Value) else taken
+
+
+def logsumexp(xs: Iterable[Any]) -> Any:
+    """log(exp(x0) + exp(x1) + ...) of at least one number or Value, without overflow at any size.
+
+    >>> logsumexp([1000.0, 1000.0])
+    1000.6931471805599
+    """
+    xs = list(xs)
+    if not xs:
+        raise ValueError("logsumexp of nothing")
+    largest = max(x.data if isinstance(x, Value) else x for x in xs)
+    shift = largest if math.isfinite(largest) else 0.0
+    return log(sum([exp(x - shift) for x in xs])) + shift

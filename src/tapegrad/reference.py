@@ -1,0 +1,489 @@
+"""The same `Value` in plain Python: what is right, by definition.
+
+The compiled core must agree with this module to the last bit, on every program, and the tests compare the two
+everywhere. It is also the shortest way to learn what the compiled core does: a Value knows its number, the Values it
+was computed from and the rule by which it was computed; `backward` visits every node once, the result first, and adds
+to each operand's `grad` the local derivative times the node's own.
+
+`TAPEGRAD_PURE=1` in the environment makes the whole package use it.
+"""
+
+from __future__ import annotations
+
+import math
+from math import inf, nan
+
+__all__ = ["Value", "dot", "prod", "sum"]
+
+
+# ---- numbers: floats, and ints as long as a double holds them exactly ----
+
+EXACT = 2**53
+
+
+def exact(x):
+    """x, as a float if it is an int that a double may not hold exactly."""
+    return float(x) if x.__class__ is int and not -EXACT < x < EXACT else x
+
+
+def real(x):
+    """x as a Python number if it is a real number of any type, else None."""
+    if isinstance(x, (bool, float)):
+        return x if type(x) in (bool, float) else float(x)
+    if isinstance(x, int):
+        return exact(int(x))
+    import numbers
+
+    if isinstance(x, numbers.Integral):
+        return exact(int(x))
+    if isinstance(x, numbers.Real):
+        return float(x)
+    if type(x).__module__ == "numpy" and type(x).__name__ in ("bool", "bool_"):
+        return bool(x)
+    return None
+
+
+def number(x, what):
+    if x.__class__ is float:
+        return x
+    y = real(x)
+    if y is None:
+        hint = "; use its .data" if isinstance(x, Value) else ""
+        if not hint and hasattr(x, "item"):
+            hint = "; take one element, for example with .item()"
+        raise TypeError(
+            f"{what} must be a real number (float, int, bool or a numpy scalar), not {type(x).__name__}{hint}"
+        )
+    return y
+
+
+# ---- arithmetic for derivatives: where Python raises, these give what IEEE 754 gives ----
+
+
+def _total(function, odd=False):
+    def total(x):
+        try:
+            return function(x)
+        except ValueError:
+            return nan
+        except OverflowError:
+            return math.copysign(inf, x) if odd else inf
+
+    return total
+
+
+_sqrt, _sin, _cos = _total(math.sqrt), _total(math.sin), _total(math.cos)
+_exp, _cosh, _sinh = _total(math.exp), _total(math.cosh), _total(math.sinh, odd=True)
+
+
+def _log(x):
+    return -inf if x == 0 else _total(math.log)(x)
+
+
+def _div(a, b):
+    if b == 0:
+        return nan if a == 0 or a != a else math.copysign(inf, a) * math.copysign(1.0, b)
+    return a / b
+
+
+def _hypot(a, b):
+    """The C library's hypot, by way of complex numbers; `math.hypot` rounds differently."""
+    try:
+        return abs(complex(a, b))
+    except OverflowError:
+        return inf
+
+
+def _pow(a, b):
+    """a ** b for any two numbers, ints staying ints."""
+    try:
+        return power(a, b)
+    except ValueError:
+        return nan
+    except (ZeroDivisionError, OverflowError):
+        odd = b == math.floor(b) and math.fmod(b, 2) != 0
+        return -inf if odd and math.copysign(1.0, a) < 0 else inf
+
+
+def power(a, b):
+    """a ** b as Python computes it on floats; an int to the power of an int not below 0 is an int while exact."""
+    y = float(a) ** float(b)
+    if isinstance(y, complex):
+        raise ValueError(f"negative number {a} cannot be raised to a fractional power ({b}): the result is complex")
+    if isinstance(a, int) and isinstance(b, int) and b >= 0 and abs(y) < EXACT:
+        return int(a) ** b if abs(a) > 1 else int(y)
+    return y
+
+
+# ---- the rules: value and local derivatives of every operation, at one place ----
+
+
+class Rule:
+    """An operation: its label, its value as a function of its operands and its local derivatives as a function of
+    its operands and its value, one for each child."""
+
+    def __init__(self, label, value, partials):
+        self.label, self.value, self.partials = label, value, partials
+
+
+def sigmoid(x):
+    if x >= 0:
+        return 1.0 / (1.0 + math.exp(-x))
+    e = math.exp(x)
+    return e / (1.0 + e)
+
+
+def logaddexp(a, b):
+    if a == b:
+        return a + 0.6931471805599453
+    d = a - b
+    return a + math.log1p(math.exp(-d)) if d > 0 else b + math.log1p(math.exp(d))
+
+
+def _step(condition, tie):
+    return 1.0 if condition else 0.5 if tie else 0.0
+
+
+def sign(a):
+    one = 1 if isinstance(a, int) else 1.0
+    return one if a > 0 else -one if a < 0 else a + 0
+
+
+_LN2, _LN10, _2_SQRTPI = 0.6931471805599453, 2.302585092994046, 1.1283791670955126
+_SQRT1_2, _1_SQRT2PI = 0.7071067811865476, 0.3989422804014327
+
+# The rules that Python has syntax for, then the named ones: RULES[name] is the rule of the method of that name.
+ADD = Rule("+", lambda a, b: a + b, lambda a, b, y: (1, 1))
+MUL = Rule("*", lambda a, b: a * b, lambda a, b, y: (b, a))
+POW = Rule(
+    "**",
+    power,
+    lambda a, b, y: (
+        0.0 if b == 0 else b * float(_pow(float(a), b - 1.0)),
+        0.0 if a == 0 and b >= 0 else y * _log(a),
+    ),
+)
+POWN = Rule("**n", power, lambda a, n, y: (0.0 if n == 0 else exact(n * _pow(a, n - 1)),))
+
+RULES = {
+    rule.label: rule
+    for rule in [
+        Rule("relu", lambda a: 0 if a < 0 else a, lambda a, y: (y > 0,)),
+        Rule("exp", math.exp, lambda a, y: (y,)),
+        Rule("log", math.log, lambda a, y: (_div(1.0, a),)),
+        Rule("tanh", math.tanh, lambda a, y: (1.0 - y * y,)),
+        Rule("sigmoid", sigmoid, lambda a, y: (y * (1.0 - y),)),
+        Rule("sqrt", math.sqrt, lambda a, y: (_div(0.5, y),)),
+        Rule("abs", abs, lambda a, y: (float((a > 0) - (a < 0)),)),
+        Rule("sin", math.sin, lambda a, y: (_cos(a),)),
+        Rule("cos", math.cos, lambda a, y: (-_sin(a),)),
+        Rule("tan", math.tan, lambda a, y: (1.0 + y * y,)),
+        Rule("asin", math.asin, lambda a, y: (_div(1.0, _sqrt((1.0 - a) * (1.0 + a))),)),
+        Rule("acos", math.acos, lambda a, y: (_div(-1.0, _sqrt((1.0 - a) * (1.0 + a))),)),
+        Rule("atan", math.atan, lambda a, y: (1.0 / (1.0 + float(a) * a),)),
+        Rule(
+            "atan2",
+            math.atan2,
+            lambda a, b, y: (_div(_div(b, _hypot(a, b)), _hypot(a, b)), _div(_div(-float(a), _hypot(a, b)), _hypot(a, b))),
+        ),
+        Rule("sinh", math.sinh, lambda a, y: (_cosh(a),)),
+        Rule("cosh", math.cosh, lambda a, y: (_sinh(a),)),
+        Rule("log1p", math.log1p, lambda a, y: (_div(1.0, 1.0 + a),)),
+        Rule("expm1", math.expm1, lambda a, y: (_exp(a),)),
+        Rule("log2", math.log2, lambda a, y: (_div(1.0, a * _LN2),)),
+        Rule("log10", math.log10, lambda a, y: (_div(1.0, a * _LN10),)),
+        Rule("erf", math.erf, lambda a, y: (_2_SQRTPI * math.exp(-(float(a) * a)),)),
+        Rule("erfc", math.erfc, lambda a, y: (-_2_SQRTPI * math.exp(-(float(a) * a)),)),
+        Rule("hypot", _hypot, lambda a, b, y: (0.0, 0.0) if y == 0 else (a / y, b / y)),
+        Rule(
+            "logaddexp",
+            logaddexp,
+            lambda a, b, y: (0.5, 0.5) if a == b else (sigmoid(a - b), sigmoid(b - a)),
+        ),
+        Rule("softplus", lambda a: (a if a > 0 else 0.0) + math.log1p(math.exp(-abs(a))), lambda a, y: (sigmoid(a),)),
+        Rule("leaky_relu", lambda a, b: a if a > 0 else b * a, lambda a, b, y: (1.0 if a > 0 else float(b),)),
+        Rule(
+            "elu",
+            lambda a, b: a if a > 0 else b * math.expm1(a),
+            lambda a, b, y: (1.0 if a > 0 else b * math.exp(a),),
+        ),
+        Rule(
+            "silu",
+            lambda a: a * sigmoid(a),
+            lambda a, y: (sigmoid(a) * (1.0 + a * (1.0 - sigmoid(a))),),
+        ),
+        Rule(
+            "gelu",
+            lambda a: 0.5 * a * math.erfc(-a * _SQRT1_2),
+            lambda a, y: (0.5 * math.erfc(-a * _SQRT1_2) + a * (_1_SQRT2PI * math.exp(-0.5 * (float(a) * a))),),
+        ),
+        Rule(
+            "maximum",
+            lambda a, b: a if a >= b or a != a else b,
+            lambda a, b, y: (_step(a > b, a == b), _step(b > a, a == b)),
+        ),
+        Rule(
+            "minimum",
+            lambda a, b: a if a <= b or a != a else b,
+            lambda a, b, y: (_step(a < b, a == b), _step(b < a, a == b)),
+        ),
+        Rule("floor", math.floor, lambda a, y: (0.0,)),
+        Rule("ceil", math.ceil, lambda a, y: (0.0,)),
+        Rule("round", round, lambda a, y: (0.0,)),
+        Rule("sign", sign, lambda a, y: (0.0,)),
+    ]
+}
+
+
+# ---- the class ----
+
+
+def _node(rule, children, constants=()):
+    """The result of an operation. `constants` follow the children's data as operands, without being children."""
+    y = Value.__new__(Value)
+    y._data = exact(rule.value(*[child._data for child in children], *constants))
+    y._grad = 0
+    y._children = children
+    y._constants = constants
+    y._rule = rule
+    return y
+
+
+def _leaf(x):
+    """A Value for a number in an expression; None if it is no number."""
+    x = x if x.__class__ is float else real(x)
+    return None if x is None else Value(x)
+
+
+class Value:
+    """A number that remembers how it was computed; see `tapegrad.Value`, which this class defines.
+
+    >>> a, b = Value(2.0), Value(-3.0)
+    >>> y = a * b + a ** 2
+    >>> y.backward()
+    >>> y, a.grad, b.grad
+    (Value(data=-2.0, grad=1), 1.0, 2.0)
+    """
+
+    label = ""
+
+    def __init__(self, data, _children=(), _op="", label=None):
+        self._data = number(data, "data")
+        self._grad = 0
+        self._children = tuple(_children)
+        for child in self._children:
+            if not isinstance(child, Value):
+                raise TypeError(f"_children must be Values, not {type(child).__name__}")
+        if not isinstance(_op, str):
+            raise TypeError(f"_op must be a str, not {type(_op).__name__}")
+        self._constants = ()
+        self._rule = Rule(_op, None, None) if _op else None
+        if label is not None:
+            self.label = label
+
+    @property
+    def data(self):
+        return self._data
+
+    @data.setter
+    def data(self, x):
+        self._data = number(x, "data")
+
+    @property
+    def grad(self):
+        return self._grad
+
+    @grad.setter
+    def grad(self, x):
+        self._grad = number(x, "grad")
+
+    @property
+    def _prev(self):
+        return set(self._children)
+
+    @property
+    def _op(self):
+        if self._rule is None:
+            return ""
+        if self._rule is POWN:
+            return f"**{self._constants[0]}"
+        return "ReLU" if self._rule is RULES["relu"] else self._rule.label
+
+    def _backward(self):
+        """Add to each operand's grad the local derivative times this node's grad: the chain rule."""
+        rule = self._rule
+        if rule is None or rule.partials is None:
+            return
+        g = self._grad
+        partials = rule.partials(*[child._data for child in self._children], *self._constants, self._data)
+        for child, d in zip(self._children, partials, strict=True):
+            if g == 0:  # a zero adjoint always wins: exactly 0 is added, even where d is inf or nan
+                child._grad += 0.0 if isinstance(d, float) or isinstance(g, float) else 0
+            else:
+                child._grad = exact(child._grad + exact(d * g))
+
+    def backward(self):
+        order, visited, todo = [], set(), [self]
+        while todo:
+            v = todo.pop()
+            if v is None:  # everything below the next one is in order
+                order.append(todo.pop())
+            elif id(v) not in visited:
+                visited.add(id(v))
+                todo += (v, None)
+                todo += reversed(v._children)
+        self._grad = 1
+        for v in reversed(order):
+            v._backward()
+
+    def __add__(self, other):
+        other = other if isinstance(other, Value) else _leaf(other)
+        return NotImplemented if other is None else _node(ADD, (self, other))
+
+    def __mul__(self, other):
+        other = other if isinstance(other, Value) else _leaf(other)
+        return NotImplemented if other is None else _node(MUL, (self, other))
+
+    def __pow__(self, other, modulus=None):
+        if modulus is not None:
+            raise TypeError("pow() of a Value takes no third argument")
+        if isinstance(other, Value):
+            return _node(POW, (self, other))
+        other = real(other)
+        return NotImplemented if other is None else _node(POWN, (self,), (other,))
+
+    def __radd__(self, other):
+        return NotImplemented if real(other) is None else self + other
+
+    def __rmul__(self, other):
+        return NotImplemented if real(other) is None else self * other
+
+    def __rpow__(self, other, modulus=None):
+        if modulus is not None:
+            raise TypeError("pow() of a Value takes no third argument")
+        other = _leaf(other)
+        return NotImplemented if other is None else _node(POW, (other, self))
+
+    def __neg__(self):
+        return self * -1
+
+    def __pos__(self):
+        return self
+
+    def __sub__(self, other):
+        other = other if isinstance(other, Value) else real(other)
+        return NotImplemented if other is None else self + (-other)
+
+    def __rsub__(self, other):
+        other = real(other)
+        return NotImplemented if other is None else other + (-self)
+
+    def __truediv__(self, other):
+        if isinstance(other, Value):
+            return self * other**-1
+        other = real(other)
+        return NotImplemented if other is None else self * power(other, -1)
+
+    def __rtruediv__(self, other):
+        other = real(other)
+        return NotImplemented if other is None else other * self**-1
+
+    def __abs__(self):
+        return _node(RULES["abs"], (self,))
+
+    def __floor__(self):
+        return self.floor()
+
+    def __ceil__(self):
+        return self.ceil()
+
+    def __round__(self, ndigits=None):
+        y = _node(RULES["round"], (self,)) if ndigits is None else _node(_ROUND_TO, (self,), (ndigits,))
+        y._rule, y._constants = RULES["round"], ()
+        return y
+
+    def __lt__(self, other):
+        other = other._data if isinstance(other, Value) else _comparable(other)
+        return NotImplemented if other is None else self._data < other
+
+    def __le__(self, other):
+        other = other._data if isinstance(other, Value) else _comparable(other)
+        return NotImplemented if other is None else self._data <= other
+
+    def __gt__(self, other):
+        other = other._data if isinstance(other, Value) else _comparable(other)
+        return NotImplemented if other is None else self._data > other
+
+    def __ge__(self, other):
+        other = other._data if isinstance(other, Value) else _comparable(other)
+        return NotImplemented if other is None else self._data >= other
+
+    def __float__(self):
+        raise TypeError(
+            "a Value is not a float, which would drop its derivative: use v.data for the number, or a "
+            "function that knows Values (tapegrad.sin(v) or v.sin() in place of math.sin(v))"
+        )
+
+    def __repr__(self):
+        return f"Value(data={self._data}, grad={self._grad})"
+
+    def __format__(self, spec):
+        return format(self._data, spec) if spec else str(self)
+
+    def leaky_relu(self, negative_slope=0.01):
+        return _node(RULES["leaky_relu"], (self,), (number(negative_slope, "negative_slope"),))
+
+    def elu(self, alpha=1.0):
+        return _node(RULES["elu"], (self,), (number(alpha, "alpha"),))
+
+
+_ROUND_TO = Rule("round", lambda a, ndigits: number(round(a, ndigits), "the result of round"), None)
+
+
+def _comparable(x):
+    """A number to compare with: ints of any size as they are."""
+    return x if isinstance(x, (float, int)) else real(x)
+
+
+def _method(rule):
+    """The method of a named rule, for one operand or for two."""
+
+    def unary(self):
+        return _node(rule, (self,))
+
+    def binary(self, other):
+        other = other if isinstance(other, Value) else Value(number(other, "the other operand"))
+        return _node(rule, (self, other))
+
+    return binary if rule.label in ("atan2", "hypot", "logaddexp", "maximum", "minimum") else unary
+
+
+for _name, _rule in RULES.items():
+    if not hasattr(Value, _name) and _name not in ("abs", "round"):
+        setattr(Value, _name, _method(_rule))
+
+# the names under which numpy looks for these in the elements of an object array
+for _alias, _name in {"arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2",
+                      "fabs": "__abs__", "rint": "__round__"}.items():  # fmt: skip
+    setattr(Value, _alias, getattr(Value, _name))
+
+
+# ---- sums and products ----
+
+
+def sum(iterable, start=0):
+    for x in iterable:
+        start = start + x
+    return start
+
+
+def prod(iterable, start=1):
+    for x in iterable:
+        start = start * x
+    return start
+
+
+def dot(xs, ys, start=0):
+    for x, y in zip(xs, ys, strict=False):
+        start = start + x * y
+    return start
