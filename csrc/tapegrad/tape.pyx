@@ -10,7 +10,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from cpython.ref cimport Py_DECREF
 
-from tapegrad.ops cimport CUSTOM, INT, LEAF, pull, pull_careful, pull_zero
+from tapegrad.ops cimport CUSTOM, INT, LEAF, OP_COUNT, pull, pull_careful, pull_zero, table
 
 cdef enum:
     MAX_NODES = 2147483647          # indices are 32-bit
@@ -356,3 +356,4 @@ cdef void *resized(void *old, int64_t count, size_t width) except NULL:
 
 
 tape = Tape()
+OPERATIONS = tuple(table[k].label.decode() for k in range(CUSTOM + 1, OP_COUNT))

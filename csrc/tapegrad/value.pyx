@@ -323,7 +323,7 @@ cdef int check(int op, double a, double b, double y) except -1:
         if isnan(y):
             raise ValueError(f"{name}: cannot convert float NaN to integer")
         raise OverflowError(f"{name}: cannot convert float infinity to integer")
-    if isnan(a) or isnan(b) or isinf(a) or isinf(b) and errors == POWER:
+    if isnan(a) or isnan(b) or errors == POWER and (isinf(a) or isinf(b)):
         return 0
     if errors == POWER:
         if a == 0.0:
