@@ -7,7 +7,10 @@ from setuptools import Extension, setup
 # The bits are those of the pure-Python reference: no contraction into fused multiply-adds.
 COMPILE = ["/O2", "/fp:precise"] if sys.platform == "win32" else ["-O3", "-ffp-contract=off", "-fno-math-errno"]
 LINK: list[str] = []
-MACROS = [("CYTHON_USE_TYPE_SPECS", "1")]  # a heap type: programs may assign methods to Value
+MACROS = [
+    ("CYTHON_USE_TYPE_SPECS", "1"),  # a heap type: programs may assign methods to Value
+    ("CYTHON_VECTORCALL_TPNEW", "0"),  # Value has a tp_new of its own
+]
 
 # Build modes for developers: TAPEGRAD_BUILD=sanitize or strict (warnings are errors).
 MODE = os.environ.get("TAPEGRAD_BUILD", "")

@@ -60,8 +60,8 @@ cdef class Tape:
     cdef double *grad               # the adjoint
     cdef Handle **handle            # the live handle, or NULL (borrowed unless PARKED)
     cdef int32_t size               # nodes in use
-    cdef int32_t capacity           # nodes allocated
-    cdef int32_t limit              # at this size `reserve` must be asked: the least of capacity, max_nodes, compact_at
+    cdef int32_t limit              # at this size `reserve` must be asked: the least of the next three
+    cdef int32_t allocated          # nodes that there is memory for
     cdef int32_t max_size           # nodes allowed
     cdef int32_t compact_at         # at this size garbage is squeezed out
     cdef int32_t frozen             # how many sweeps hold indices, so that no node may move

@@ -76,6 +76,11 @@ cdef class Tape:
         return self.size
 
     @property
+    def capacity(self):
+        """How many nodes there is memory for; it grows by doubling and is kept."""
+        return self.allocated
+
+    @property
     def max_nodes(self):
         """How many nodes there may be; one more is a MemoryError that leaves everything as it was."""
         return self.max_size
@@ -109,19 +114,19 @@ cdef class Tape:
                 needed = <int64_t>self.size + count
             if needed > self.max_size:
                 raise MemoryError(f"the tape is full: {self.max_size} nodes are alive")
-        if needed > self.capacity:
+        if needed > self.allocated:
             self.grow(needed)
         self.set_limit()
         return 0
 
     cdef void set_limit(self) noexcept:
-        self.limit = min(self.capacity, self.max_size)
+        self.limit = min(self.allocated, self.max_size)
         if not self.frozen:
             self.limit = min(self.limit, max(self.compact_at, self.size))
 
     cdef int grow(self, int64_t needed) except -1:
         """Enlarge the arrays, each through a temporary pointer: where one fails, all stay valid as they are."""
-        cdef int64_t capacity = min(max(2 * <int64_t>self.capacity, needed, MIN_COMPACT), MAX_NODES)
+        cdef int64_t capacity = min(max(2 * <int64_t>self.allocated, needed, MIN_COMPACT), MAX_NODES)
         self.op = <uint8_t *>resized(self.op, capacity, sizeof(uint8_t))
         self.kind = <uint8_t *>resized(self.kind, capacity, sizeof(uint8_t))
         self.flags = <uint8_t *>resized(self.flags, capacity, sizeof(uint8_t))
@@ -130,7 +135,7 @@ cdef class Tape:
         self.value = <double *>resized(self.value, capacity, sizeof(double))
         self.grad = <double *>resized(self.grad, capacity, sizeof(double))
         self.handle = <Handle **>resized(self.handle, capacity, sizeof(Handle *))
-        self.capacity = <int32_t>capacity
+        self.allocated = <int32_t>capacity
         return 0
 
     # ---- reclamation ----

@@ -161,6 +161,8 @@ cdef int clear(PyObject *self) noexcept:
     cdef Handle *h = <Handle *>self
     cdef PyObject *state = h.state
     cdef PyObject *attrs = h.attrs
+    if type_at(self) == type_of(Value):
+        gc_untrack(self)                    # as all that hold no references; dealloc relies on it
     h.state = NULL
     h.attrs = NULL
     Py_XDECREF(state)
@@ -627,6 +629,13 @@ cdef class Value:
         cdef PyObject *attrs = handle(self).attrs
         if attrs != NULL and not is_plain(value) and name in <dict>attrs:
             own_state(self)
+
+    def __delattr__(self, name):
+        cdef PyObject *attrs = handle(self).attrs
+        if attrs == NULL or name not in <dict>attrs:
+            raise AttributeError(f"{name!r} of a Value cannot be deleted" if hasattr(self, name) else
+                                 f"{type(self).__name__!r} object has no attribute {name!r}")
+        del (<dict>attrs)[name]
 
     @property
     def _children(self):
