@@ -1,10 +1,12 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 # cython: c_api_binop_methods=True, auto_pickle=False
+# cython: binding=False, embedsignature=True, embedsignature.format=clinic
 """The extension type `Value`: operators and properties. Calculus is in ops.h, memory of nodes in tape.pyx."""
 cimport cython
 from cpython.bool cimport PyBool_Check
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check, PyFloat_CheckExact, PyFloat_FromDouble
 from cpython.long cimport PyLong_AsDouble, PyLong_Check, PyLong_CheckExact, PyLong_FromLongLong
+from cpython.number cimport PyNumber_Add, PyNumber_Multiply
 from cpython.object cimport (Py_EQ, Py_GE, Py_GT, Py_LE, Py_LT, Py_NE, PyObject, PyObject_GenericSetAttr,
                              PyObject_RichCompare, PyTypeObject, destructor, inquiry, newfunc, traverseproc,
                              visitproc)
@@ -537,10 +539,7 @@ cdef object operand(Value v, bint second):
 
 
 cdef class Value:
-    """Value(data, _children=(), _op='', label='')
-    --
-
-    A number that remembers how it was computed, so that `backward` can tell its derivatives.
+    """Value(data, _children=(), _op='', label=None)\n--\n\nA number that remembers how it was computed, so that `backward` can tell its derivatives.
 
     data       a real number: float, int, bool or a numpy scalar
     _children  the Values it was computed from, where the program builds a node itself
@@ -667,10 +666,7 @@ cdef class Value:
         return table[tape.op[i]].label.decode()
 
     def backward(self):
-        """backward()
-        --
-
-        Set this Value's grad to 1 and add to the grad of every Value it was computed from its derivative by that one.
+        """Set this Value's grad to 1 and add to the grad of every Value it was computed from its derivative by that one.
 
         Gradients accumulate, over calls too: set them to 0 where they should not. The derivatives are those at the
         current `data` of all Values involved. A node whose own grad is exactly 0 contributes exactly 0.
@@ -784,10 +780,7 @@ cdef class Value:
     # ---- operations with a name ----
 
     def relu(self):
-        """relu()
-        --
-
-        max(0, self), with derivative 0 at 0.
+        """max(0, self), with derivative 0 at 0.
 
         >>> Value(-2.5).relu()
         Value(data=0, grad=0)
@@ -795,258 +788,162 @@ cdef class Value:
         return unary(self, code("ReLU"))
 
     def exp(self):
-        """exp()
-        --
-
-        e raised to this power.
+        """e raised to this power.
         """
         return unary(self, code("exp"))
 
     def log(self):
-        """log()
-        --
-
-        The natural logarithm.
+        """The natural logarithm.
         """
         return unary(self, code("log"))
 
     def tanh(self):
-        """tanh()
-        --
-
-        The hyperbolic tangent.
+        """The hyperbolic tangent.
         """
         return unary(self, code("tanh"))
 
     def sigmoid(self):
-        """sigmoid()
-        --
-
-        1 / (1 + exp(-self)), without overflow at any size.
+        """1 / (1 + exp(-self)), without overflow at any size.
         """
         return unary(self, code("sigmoid"))
 
     def sqrt(self):
-        """sqrt()
-        --
-
-        The square root; its derivative at 0 is inf.
+        """The square root; its derivative at 0 is inf.
         """
         return unary(self, code("sqrt"))
 
     def sin(self):
-        """sin()
-        --
-
-        The sine (radians).
+        """The sine (radians).
         """
         return unary(self, code("sin"))
 
     def cos(self):
-        """cos()
-        --
-
-        The cosine (radians).
+        """The cosine (radians).
         """
         return unary(self, code("cos"))
 
     def tan(self):
-        """tan()
-        --
-
-        The tangent (radians).
+        """The tangent (radians).
         """
         return unary(self, code("tan"))
 
     def asin(self):
-        """asin()
-        --
-
-        The arc sine, in radians.
+        """The arc sine, in radians.
         """
         return unary(self, code("asin"))
 
     def acos(self):
-        """acos()
-        --
-
-        The arc cosine, in radians.
+        """The arc cosine, in radians.
         """
         return unary(self, code("acos"))
 
     def atan(self):
-        """atan()
-        --
-
-        The arc tangent, in radians.
+        """The arc tangent, in radians.
         """
         return unary(self, code("atan"))
 
     def sinh(self):
-        """sinh()
-        --
-
-        The hyperbolic sine.
+        """The hyperbolic sine.
         """
         return unary(self, code("sinh"))
 
     def cosh(self):
-        """cosh()
-        --
-
-        The hyperbolic cosine.
+        """The hyperbolic cosine.
         """
         return unary(self, code("cosh"))
 
     def log1p(self):
-        """log1p()
-        --
-
-        log(1 + self), exact near 0.
+        """log(1 + self), exact near 0.
         """
         return unary(self, code("log1p"))
 
     def expm1(self):
-        """expm1()
-        --
-
-        exp(self) - 1, exact near 0.
+        """exp(self) - 1, exact near 0.
         """
         return unary(self, code("expm1"))
 
     def log2(self):
-        """log2()
-        --
-
-        The logarithm to base 2.
+        """The logarithm to base 2.
         """
         return unary(self, code("log2"))
 
     def log10(self):
-        """log10()
-        --
-
-        The logarithm to base 10.
+        """The logarithm to base 10.
         """
         return unary(self, code("log10"))
 
     def erf(self):
-        """erf()
-        --
-
-        The error function.
+        """The error function.
         """
         return unary(self, code("erf"))
 
     def erfc(self):
-        """erfc()
-        --
-
-        1 - erf(self), exact far out.
+        """1 - erf(self), exact far out.
         """
         return unary(self, code("erfc"))
 
     def softplus(self):
-        """softplus()
-        --
-
-        log(1 + exp(self)), without overflow at any size.
+        """log(1 + exp(self)), without overflow at any size.
         """
         return unary(self, code("softplus"))
 
     def silu(self):
-        """silu()
-        --
-
-        self * sigmoid(self), also known as swish.
+        """self * sigmoid(self), also known as swish.
         """
         return unary(self, code("silu"))
 
     def gelu(self):
-        """gelu()
-        --
-
-        self * Phi(self), Phi the normal distribution function (Hendrycks and Gimpel 2016, the exact form).
+        """self * Phi(self), Phi the normal distribution function (Hendrycks and Gimpel 2016, the exact form).
         """
         return unary(self, code("gelu"))
 
     def floor(self):
-        """floor()
-        --
-
-        The largest int not above; derivative 0.
+        """The largest int not above; derivative 0.
         """
         return unary(self, code("floor"))
 
     def ceil(self):
-        """ceil()
-        --
-
-        The smallest int not below; derivative 0.
+        """The smallest int not below; derivative 0.
         """
         return unary(self, code("ceil"))
 
     def sign(self):
-        """sign()
-        --
-
-        -1, 0 or 1; derivative 0.
+        """-1, 0 or 1; derivative 0.
         """
         return unary(self, code("sign"))
 
     def atan2(self, x):
-        """atan2(x)
-        --
-
-        The angle of the point (x, self), in radians: self is y.
+        """The angle of the point (x, self), in radians: self is y.
         """
         return named(self, x, code("atan2"))
 
     def hypot(self, other):
-        """hypot(other)
-        --
-
-        sqrt(self**2 + other**2); derivative (0, 0) at (0, 0).
+        """sqrt(self**2 + other**2); derivative (0, 0) at (0, 0).
         """
         return named(self, other, code("hypot"))
 
     def logaddexp(self, other):
-        """logaddexp(other)
-        --
-
-        log(exp(self) + exp(other)), without overflow at any size.
+        """log(exp(self) + exp(other)), without overflow at any size.
         """
         return named(self, other, code("logaddexp"))
 
     def maximum(self, other):
-        """maximum(other)
-        --
-
-        The larger of the two; where they tie the derivative is 1/2 for each. nan if either is nan.
+        """The larger of the two; where they tie the derivative is 1/2 for each. nan if either is nan.
         """
         return named(self, other, code("maximum"))
 
     def minimum(self, other):
-        """minimum(other)
-        --
-
-        The smaller of the two; where they tie the derivative is 1/2 for each. nan if either is nan.
+        """The smaller of the two; where they tie the derivative is 1/2 for each. nan if either is nan.
         """
         return named(self, other, code("minimum"))
 
     def leaky_relu(self, negative_slope=0.01):
-        """leaky_relu(negative_slope=0.01)
-        --
-
-        self where it is positive, else negative_slope * self.
+        """self where it is positive, else negative_slope * self.
         """
         return with_parameter(self, negative_slope, "negative_slope", code("leaky_relu"))
 
     def elu(self, alpha=1.0):
-        """elu(alpha=1.0)
-        --
-
-        self where it is positive, else alpha * (exp(self) - 1).
+        """self where it is positive, else alpha * (exp(self) - 1).
         """
         return with_parameter(self, alpha, "alpha", code("elu"))
 
@@ -1085,7 +982,8 @@ cdef object fold(object iterable, object total, int op):
         if private and accumulate(<Value>total, item, op):
             continue
         private = fast and only_ours(total, item)
-        total = total + item if op == ADD else total * item
+        # not Cython's + and *, whose float * int loses the sign of a zero (seen with Cython 3.3.1)
+        total = PyNumber_Add(total, item) if op == ADD else PyNumber_Multiply(total, item)
     return total
 
 
@@ -1128,10 +1026,7 @@ cdef inline int accumulate_product(Value total, object x, object y) except -1:
 
 
 def sum(iterable, start=0):
-    """sum(iterable, start=0)
-    --
-
-    The graph of `for x in iterable: start = start + x`, built in one go: same nodes, same bits.
+    """The graph of `for x in iterable: start = start + x`, built in one go: same nodes, same bits.
 
     >>> sum([Value(1.0), 2.0, Value(3.0)])
     Value(data=6.0, grad=0)
@@ -1140,10 +1035,7 @@ def sum(iterable, start=0):
 
 
 def prod(iterable, start=1):
-    """prod(iterable, start=1)
-    --
-
-    The graph of `for x in iterable: start = start * x`, built in one go: same nodes, same bits.
+    """The graph of `for x in iterable: start = start * x`, built in one go: same nodes, same bits.
 
     >>> prod([Value(2.0), 3.0])
     Value(data=6.0, grad=0)
@@ -1152,10 +1044,7 @@ def prod(iterable, start=1):
 
 
 def dot(xs, ys, start=0):
-    """dot(xs, ys, start=0)
-    --
-
-    The graph of `for x, y in zip(xs, ys): start = start + x * y`, built in one go: same nodes, same bits. As with zip,
+    """The graph of `for x, y in zip(xs, ys): start = start + x * y`, built in one go: same nodes, same bits. As with zip,
     the shorter one ends it.
 
     >>> dot([Value(1.0), Value(2.0)], [3.0, 4.0])
@@ -1197,9 +1086,9 @@ def dot(xs, ys, start=0):
         k += 1
         if private and accumulate_product(<Value>total, x, y):
             continue
-        product = x * y
+        product = PyNumber_Multiply(x, y)
         private = fast and type(product) is Value and only_ours(total, product)
-        total = total + product
+        total = PyNumber_Add(total, product)
     return total
 
 

@@ -28,10 +28,12 @@ def exact(x):
 
 def real(x):
     """x as a Python number if it is a real number of any type, else None."""
-    if isinstance(x, (bool, float)):
-        return x if type(x) in (bool, float) else float(x)
+    if isinstance(x, bool):
+        return x
+    if isinstance(x, float):
+        return float.__pos__(x)  # a plain float, whatever its subclass overrides
     if isinstance(x, int):
-        return exact(int(x))
+        return exact(int.__pos__(x))
     import numbers
 
     if isinstance(x, numbers.Integral):
@@ -107,9 +109,9 @@ def _pow(a, b):
 
 def power(a, b):
     """a ** b as Python computes it on floats; an int to the power of an int not below 0 is an int while exact."""
-    y = float(a) ** float(b)
-    if isinstance(y, complex):
+    if -inf < a < 0 and -inf < b < inf and b != math.floor(b):
         raise ValueError(f"negative number {a} cannot be raised to a fractional power ({b}): the result is complex")
+    y = float(a) ** float(b)
     if isinstance(a, int) and isinstance(b, int) and b >= 0 and abs(y) < EXACT:
         return int(a) ** b if abs(a) > 1 else int(y)
     return y

@@ -1,0 +1,81 @@
+"""The package around the core: imports, missing extension, docstrings, version, the pure mode."""
+
+import doctest
+import importlib
+import inspect
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tapegrad
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(code, **env):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **env})
+
+
+def test_the_compiled_core_is_the_one_in_use():
+    assert tapegrad.Value.__module__ == "tapegrad.value"
+    assert not tapegrad.value.__file__.endswith(".py")
+    assert tapegrad.engine.Value is tapegrad.Value is tapegrad.value.Value
+
+
+@pytest.mark.parametrize("name", ["", ".engine", ".functions", ".nn", ".reference", ".tape", ".value"])
+def test_docstring_examples(name):
+    module = importlib.import_module("tapegrad" + name)
+    runner, parser = doctest.DocTestRunner(), doctest.DocTestParser()
+    documented = {}
+    for owner in (module, *(x for x in vars(module).values() if inspect.isclass(x))):  # doctest's own finder passes over
+        documented |= {id(x): x for x in (owner, *vars(owner).values()) if ">>>" in (x.__doc__ or "")}  # compiled ones
+    for documented_object in documented.values():
+        if getattr(documented_object, "__module__", module.__name__) == module.__name__:
+            text, label = documented_object.__doc__, getattr(documented_object, "__name__", repr(documented_object))
+            runner.run(parser.get_doctest(text, dict(vars(module)), label, None, 0))
+    assert runner.failures == 0
+    assert runner.tries > 0 or name == ".engine"
+
+
+def test_importing_touches_only_the_standard_library():
+    out = run("import sys; import tapegrad, tapegrad.nn; print('numpy' in sys.modules, 'typing' in sys.modules)")
+    assert out.stdout.split()[0] == "False"
+    code = "import sys; sys.modules['numpy'] = None; import tapegrad; print(tapegrad.exp(tapegrad.Value(0.0)))"
+    assert run(code).stdout == "Value(data=1.0, grad=0)\n"
+
+
+def test_pure_mode():
+    code = "import tapegrad, tapegrad.nn; print(tapegrad.Value.__module__, tapegrad.nn.Value.__module__)"
+    assert run(code, TAPEGRAD_PURE="1").stdout == "tapegrad.reference tapegrad.reference\n"
+    assert run(code, TAPEGRAD_PURE="0").stdout == "tapegrad.value tapegrad.value\n"
+
+
+def test_a_missing_extension_says_how_to_build(tmp_path):
+    package = tmp_path / "tapegrad"
+    package.mkdir()
+    for source in Path(tapegrad.__file__).parent.glob("*.py"):
+        (package / source.name).write_bytes(source.read_bytes())
+    code = f"import sys; sys.meta_path[:] = [f for f in sys.meta_path if 'editable' not in repr(f).lower()]; sys.path.insert(0, {str(tmp_path)!r}); import tapegrad"
+    out = run(code)
+    assert out.returncode == 1 and "ImportError: tapegrad's compiled core is missing. Build it with" in out.stderr
+    assert run(code + "; print(tapegrad.Value(1.0))", TAPEGRAD_PURE="1").stdout == "Value(data=1.0, grad=0)\n"
+
+
+def test_version_is_in_one_place():
+    assert tapegrad.__version__ == importlib.metadata.version("tapegrad")
+    with pytest.raises(AttributeError):
+        tapegrad.nonsense  # noqa: B018
+
+
+def test_public_names():
+    assert [name for name in tapegrad.__all__ if not hasattr(tapegrad, name)] == []
+    assert sorted(tapegrad.functions.__all__) == tapegrad.functions.__all__
+
+
+def test_signatures_can_be_read():
+    assert str(inspect.signature(tapegrad.Value)).startswith("(data, _children=()")
+    assert list(inspect.signature(tapegrad.Value.leaky_relu).parameters) == ["self", "negative_slope"]
+    assert list(inspect.signature(tapegrad.dot).parameters) == ["xs", "ys", "start"]
