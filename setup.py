@@ -1,4 +1,5 @@
 """How the compiled core is built; what the package is stands in pyproject.toml."""
+
 import os
 import sys
 
@@ -15,13 +16,25 @@ MACROS = [
 # Build modes for developers: TAPEGRAD_BUILD=sanitize or strict (warnings are errors).
 MODE = os.environ.get("TAPEGRAD_BUILD", "")
 if MODE == "sanitize":
-    COMPILE = ["-O1", "-g", "-ffp-contract=off", "-fno-omit-frame-pointer", "-fsanitize=address,undefined",
-               "-fno-sanitize-recover=undefined"]
+    COMPILE = [
+        "-O1",
+        "-g",
+        "-ffp-contract=off",
+        "-fno-omit-frame-pointer",
+        "-fsanitize=address,undefined",
+        "-fno-sanitize-recover=undefined",
+    ]
     LINK = ["-fsanitize=address,undefined"]
     MACROS.append(("TAPEGRAD_NO_FREELIST", "1"))
 elif MODE == "strict":
-    COMPILE += ["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-Wno-missing-field-initializers",
-                "-Wno-cast-function-type"]
+    COMPILE += [
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-Wno-unused-parameter",
+        "-Wno-missing-field-initializers",
+        "-Wno-cast-function-type",
+    ]
 elif MODE:
     sys.exit(f"TAPEGRAD_BUILD is {MODE!r}; it can be 'sanitize', 'strict' or unset")
 

@@ -66,7 +66,9 @@ def test_a_real_number_type_that_raises(engine):
         def __float__(self):
             raise RuntimeError("float")
 
-        __abs__ = __add__ = __ceil__ = __eq__ = __floor__ = __floordiv__ = __le__ = __lt__ = __mod__ = __mul__ = __float__
+        __abs__ = __add__ = __ceil__ = __eq__ = __floor__ = __floordiv__ = __le__ = __lt__ = __mod__ = __mul__ = (
+            __float__
+        )
         __neg__ = __pos__ = __pow__ = __radd__ = __rfloordiv__ = __rmod__ = __rmul__ = __round__ = __rpow__ = __float__
         __rtruediv__ = __truediv__ = __trunc__ = __float__
 
@@ -95,8 +97,8 @@ def test_huge_ints(engine, x):
 def test_wrong_arity_and_keywords(engine):
     V = engine.Value
     v = V(1.0)
-    for call in (lambda: V(), lambda: V(1, (), "", "l", 5), lambda: V(1.0, no=2), lambda: v.backward(1), lambda: v.exp(1),
-                 lambda: v.maximum(), lambda: v.leaky_relu(1, 2), lambda: engine.sum(), lambda: engine.dot([v]),
+    for call in (lambda: V(), lambda: V(1, (), "", "l", 5), lambda: V(1.0, no=2), lambda: v.backward(1),
+                 lambda: v.exp(1), lambda: v.maximum(), lambda: v.leaky_relu(1, 2), lambda: engine.sum(), lambda: engine.dot([v]),
                  lambda: engine.sum(5), lambda: engine.dot(v, v), lambda: engine.prod(None), lambda: V.exp(),
                  lambda: V(1.0, 5), lambda: V(1.0, [3]),
                  lambda: V(1.0, (), 5), lambda: round(v, "x"), lambda: round(v, 1.5)):  # fmt: skip

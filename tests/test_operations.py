@@ -46,7 +46,10 @@ def test_both_cores_agree_to_the_bit(row, point):
     results = [gradient(engine, row.name, point) for engine in ENGINES.values()]
     assert repr(results[0]) == repr(results[1])
     assert results[0][0]._op == results[1][0]._op
-    results = [apply(engine, row.name, *[engine.Value(int(p)) for p in POINTS_INT[: row.operands]]) for engine in ENGINES.values()]
+    results = [
+        apply(engine, row.name, *[engine.Value(int(p)) for p in POINTS_INT[: row.operands]])
+        for engine in ENGINES.values()
+    ]
     assert repr(results[0]) == repr(results[1])
 
 
@@ -133,7 +136,9 @@ def test_errors_are_those_of_math(engine, name, x, error):
             function(argument)
 
 
-@pytest.mark.parametrize("row", [row for row in OPERATIONS if row.name not in ("floor", "ceil", "round")], ids=lambda r: r.name)
+@pytest.mark.parametrize(
+    "row", [row for row in OPERATIONS if row.name not in ("floor", "ceil", "round")], ids=lambda r: r.name
+)
 def test_nan_passes(engine, row):
     xs = [engine.Value(math.nan)] + [engine.Value(1.0)] * (row.operands - 1)
     assert math.isnan(apply(engine, row.name, *xs).data)

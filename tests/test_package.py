@@ -30,7 +30,10 @@ def test_docstring_examples(name):
     module = importlib.import_module("tapegrad" + name)
     runner, parser = doctest.DocTestRunner(), doctest.DocTestParser()
     documented = {}
-    for owner in (module, *(x for x in vars(module).values() if inspect.isclass(x))):  # doctest's own finder passes over
+    for owner in (
+        module,
+        *(x for x in vars(module).values() if inspect.isclass(x)),
+    ):  # doctest's own finder passes over
         documented |= {id(x): x for x in (owner, *vars(owner).values()) if ">>>" in (x.__doc__ or "")}  # compiled ones
     for documented_object in documented.values():
         if getattr(documented_object, "__module__", module.__name__) == module.__name__:
@@ -58,7 +61,8 @@ def test_a_missing_extension_says_how_to_build(tmp_path):
     package.mkdir()
     for source in Path(tapegrad.__file__).parent.glob("*.py"):
         (package / source.name).write_bytes(source.read_bytes())
-    code = f"import sys; sys.meta_path[:] = [f for f in sys.meta_path if 'editable' not in repr(f).lower()]; sys.path.insert(0, {str(tmp_path)!r}); import tapegrad"
+    hide = "sys.meta_path[:] = [f for f in sys.meta_path if 'editable' not in repr(f).lower()]"
+    code = f"import sys; {hide}; sys.path.insert(0, {str(tmp_path)!r}); import tapegrad"
     out = run(code)
     assert out.returncode == 1 and "ImportError: tapegrad's compiled core is missing. Build it with" in out.stderr
     assert run(code + "; print(tapegrad.Value(1.0))", TAPEGRAD_PURE="1").stdout == "Value(data=1.0, grad=0)\n"

@@ -38,7 +38,11 @@ STEP = st.one_of(
     st.tuples(st.sampled_from(BINARY), PICK, PICK),
     st.tuples(st.sampled_from(BINARY), PICK, NUMBERS),
     st.tuples(st.sampled_from(WITH_PARAMETER), PICK, NUMBERS),
-    st.tuples(st.sampled_from(["sum", "dot", "prod"]), st.lists(st.one_of(PICK.map(lambda k: ("v", k)), NUMBERS), max_size=4), NUMBERS),
+    st.tuples(
+        st.sampled_from(["sum", "dot", "prod"]),
+        st.lists(st.one_of(PICK.map(lambda k: ("v", k)), NUMBERS), max_size=4),
+        NUMBERS,
+    ),
     st.tuples(st.just("data"), PICK, NUMBERS),
     st.tuples(st.just("grad"), PICK, NUMBERS),
     st.tuples(st.just("drop"), PICK),
@@ -73,7 +77,11 @@ class Run:
             y = SYNTAX[name](v, w)
         elif name in ("sum", "dot", "prod"):
             items = [self.operand(x[1]) if isinstance(x, tuple) else x for x in args[0]]
-            y = self.engine.dot(items, items[::-1], args[1]) if name == "dot" else getattr(self.engine, name)(items, args[1])
+            y = (
+                self.engine.dot(items, items[::-1], args[1])
+                if name == "dot"
+                else getattr(self.engine, name)(items, args[1])
+            )
         elif name == "data":
             v.data = args[1]
             return None

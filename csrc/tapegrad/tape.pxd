@@ -16,9 +16,10 @@ cdef enum:
 # flag beside a node's value; bits 0 and 1 are the kind of number that `data` is shown as
 cdef enum:
     KIND = 0x03
-    PARKED = 0x80           # the program has dropped the handle, and the tape owns it: it carries plain attributes (a
-                            # label, an optimiser's numbers) that whoever walks the graph must find again. It does not
-                            # keep its node alive; it goes with it.
+    PARKED = 0x80
+
+# PARKED: the program has dropped the handle and the tape owns it, because it carries plain attributes (a label, an
+# optimiser's numbers) that whoever walks the graph must find again. It does not keep its node alive; it goes with it.
 
 ctypedef struct Indices:    # a growing array of node indices
     int32_t *at

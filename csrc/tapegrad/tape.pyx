@@ -1,4 +1,5 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False, autotestdict=False
+# cython: auto_pickle=False, binding=False, embedsignature=True, embedsignature.format=clinic
 """The tape and its backward sweep: see tape.pxd for what stands where.
 
 Memory is reclaimed without any help from the program. When the newest node has no live handle it is popped, and so on

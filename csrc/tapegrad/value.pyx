@@ -1,13 +1,12 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False, autotestdict=False
 # cython: c_api_binop_methods=True, auto_pickle=False
 # cython: binding=False, embedsignature=True, embedsignature.format=clinic
 """The extension type `Value`: operators and properties. Calculus is in ops.h, memory of nodes in tape.pyx."""
-cimport cython
 from cpython.bool cimport PyBool_Check
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check, PyFloat_CheckExact, PyFloat_FromDouble
 from cpython.long cimport PyLong_AsDouble, PyLong_Check, PyLong_CheckExact, PyLong_FromLongLong
 from cpython.number cimport PyNumber_Add, PyNumber_Multiply
-from cpython.object cimport (Py_EQ, Py_GE, Py_GT, Py_LE, Py_LT, Py_NE, PyObject, PyObject_GenericSetAttr,
+from cpython.object cimport (Py_EQ, Py_NE, PyObject, PyObject_GenericSetAttr,
                              PyObject_RichCompare, PyTypeObject, destructor, inquiry, newfunc, traverseproc,
                              visitproc)
 from cpython.ref cimport Py_INCREF, Py_XDECREF
@@ -15,7 +14,7 @@ from libc.stdint cimport int32_t, uint8_t
 from libc.math cimport fabs, isfinite, isinf, isnan
 from libc.string cimport memset
 
-from tapegrad.ops cimport (ADD, BINARY, BOOL, CUSTOM, EXACT, FLOAT, INT, LEAF, MUL, NONE, PARAM, POW, POWER, POWN,
+from tapegrad.ops cimport (ADD, BINARY, BOOL, CUSTOM, EXACT, FLOAT, INT, LEAF, MUL, NONE, POW, POWER, POWN,
                            RANGE, TOINT, UNARY, code, table, value_of)
 from tapegrad.tape cimport GRAD_KIND, KIND, PARKED, REACHED, Extra, Handle, Tape, hold, push, push_leaf, release, room
 
@@ -688,8 +687,6 @@ cdef class Value:
         return <Py_hash_t>(<size_t><PyObject *>self >> 4)
 
     def __richcmp__(self, other, int op):
-        cdef double x = 0.0
-        cdef int kind = 0
         if op == Py_EQ or op == Py_NE:
             return NotImplemented           # identity, as for any object
         if isinstance(other, Value):
@@ -1109,12 +1106,12 @@ cdef int finish() except -1:
     type.tp_dealloc = <destructor>dealloc
     type.tp_traverse = <traverseproc>traverse
     type.tp_clear = <inquiry>clear
-    for alias, name in ALIASES.items():
+    # the names under which numpy looks for these in the elements of an object array
+    for alias, name in {"arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2", "fabs": "__abs__",
+                        "rint": "__round__"}.items():
         setattr(Value, alias, getattr(Value, name))
     Value.label = ""
     return 0
 
 
-ALIASES = {"arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2",
-           "fabs": "__abs__", "rint": "__round__"}
 finish()

@@ -8,10 +8,9 @@
 4.0
 """
 
-
 from tapegrad import functions as _functions
 from tapegrad.engine import Value
-from tapegrad.functions import *  # noqa: F403 - the functions are listed there
+from tapegrad.functions import *
 
 __all__ = ["Value"]
 __all__ += _functions.__all__

@@ -2,7 +2,10 @@
 
 import os
 
-if os.environ.get("TAPEGRAD_PURE", "") not in ("", "0"):
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tapegrad.value import Value, dot, prod, sum
+elif os.environ.get("TAPEGRAD_PURE", "") not in ("", "0"):
     from tapegrad.reference import Value, dot, prod, sum
 else:
     try:

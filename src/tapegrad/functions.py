@@ -20,26 +20,64 @@ if TYPE_CHECKING:
         __name__: str
 
         @overload
-        def __call__(self, x: float, /, *parameters: float) -> float: ...
-        @overload
         def __call__(self, x: Value, /, *parameters: float) -> Value: ...
+        @overload
+        def __call__(self, x: float, /, *parameters: float) -> float: ...
 
     class Binary(Protocol):
         __name__: str
 
         @overload
-        def __call__(self, x: float, y: float, /) -> float: ...
-        @overload
         def __call__(self, x: Value, y: Value | float, /) -> Value: ...
         @overload
         def __call__(self, x: float, y: Value, /) -> Value: ...
+        @overload
+        def __call__(self, x: float, y: float, /) -> float: ...
 
 
 __all__ = [
-    "abs", "acos", "asin", "atan", "atan2", "ceil", "clip", "cos", "cosh", "dot", "elu", "erf", "erfc", "exp", "expm1",
-    "floor", "gelu", "hypot", "leaky_relu", "log", "log10", "log1p", "log2", "logaddexp", "logsumexp", "maximum",
-    "minimum", "pow", "prod", "relu", "round", "sigmoid", "sign", "silu", "sin", "sinh", "softplus", "sqrt", "sum",
-    "tan", "tanh", "where",
+    "abs",
+    "acos",
+    "asin",
+    "atan",
+    "atan2",
+    "ceil",
+    "clip",
+    "cos",
+    "cosh",
+    "dot",
+    "elu",
+    "erf",
+    "erfc",
+    "exp",
+    "expm1",
+    "floor",
+    "gelu",
+    "hypot",
+    "leaky_relu",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
+    "logaddexp",
+    "logsumexp",
+    "maximum",
+    "minimum",
+    "pow",
+    "prod",
+    "relu",
+    "round",
+    "sigmoid",
+    "sign",
+    "silu",
+    "sin",
+    "sinh",
+    "softplus",
+    "sqrt",
+    "sum",
+    "tan",
+    "tanh",
+    "where",
 ]  # fmt: skip
 
 

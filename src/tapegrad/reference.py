@@ -186,7 +186,10 @@ RULES = {
         Rule(
             "atan2",
             math.atan2,
-            lambda a, b, y: (_div(_div(b, _hypot(a, b)), _hypot(a, b)), _div(_div(-float(a), _hypot(a, b)), _hypot(a, b))),
+            lambda a, b, y: (
+                _div(_div(b, _hypot(a, b)), _hypot(a, b)),
+                _div(_div(-float(a), _hypot(a, b)), _hypot(a, b)),
+            ),
         ),
         Rule("sinh", math.sinh, lambda a, y: (_cosh(a),)),
         Rule("cosh", math.cosh, lambda a, y: (_sinh(a),)),
