@@ -98,7 +98,8 @@ def test_wrong_arity_and_keywords(engine):
     V = engine.Value
     v = V(1.0)
     for call in (lambda: V(), lambda: V(1, (), "", "l", 5), lambda: V(1.0, no=2), lambda: v.backward(1),
-                 lambda: v.exp(1), lambda: v.maximum(), lambda: v.leaky_relu(1, 2), lambda: engine.sum(), lambda: engine.dot([v]),
+                 lambda: v.exp(1), lambda: v.maximum(), lambda: v.leaky_relu(1, 2), lambda: engine.sum(),
+                 lambda: engine.dot([v]),
                  lambda: engine.sum(5), lambda: engine.dot(v, v), lambda: engine.prod(None), lambda: V.exp(),
                  lambda: V(1.0, 5), lambda: V(1.0, [3]),
                  lambda: V(1.0, (), 5), lambda: round(v, "x"), lambda: round(v, 1.5)):  # fmt: skip
