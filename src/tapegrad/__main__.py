@@ -1,0 +1,47 @@
+"""The command `tapegrad`, also `python -m tapegrad`: one subcommand a job, each imported only when it is asked for."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+# name: the module that has add_arguments(parser) and run(arguments) -> exit status, and what --help says of it
+COMMANDS = {
+    "bench": ("tapegrad.bench", "measure this machine: the reference, tapegrad and plain floats on the same programs"),
+}
+
+
+class Version(argparse.Action):
+    """--version, looked up only when asked for: reading a package's metadata is slower than everything else here."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"tapegrad {version('tapegrad')}")
+        parser.exit()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line `argv` (default: sys.argv) and return the exit status; 2 is a usage error."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    parser = argparse.ArgumentParser(prog="tapegrad", description="Scalar automatic differentiation for Python.")
+    parser.add_argument("--version", action=Version, nargs=0, help="print the version and exit")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, (module, summary) in COMMANDS.items():
+        command = subparsers.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        if name in argv:
+            import_module(module).add_arguments(command)
+    arguments = parser.parse_args(argv)
+    status: int = import_module(COMMANDS[arguments.command][0]).run(arguments)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,321 @@
+"""`tapegrad bench` at small sizes: what it checks, prints, writes and refuses. How fast anything is, is not tested."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import random
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tapegrad import __main__ as command
+from tapegrad.bench import backends, digits, graphs, main, memory, moons, report, timing, workloads
+
+TINY = workloads.Sizes(
+    chains=3,
+    chain=60,
+    dots=(5,),
+    points=10,
+    steps=2,
+    epochs=1,
+    memory=5000,
+    pace=timing.Pace(enough=2, few=1, budget=0.0),
+)
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workloads, "QUICK", TINY)
+    monkeypatch.setattr(timing, "LOOP", 1e-5)
+
+
+def without(monkeypatch: pytest.MonkeyPatch, *modules: str) -> None:
+    """Make these imports fail as if the packages were not installed."""
+    for module in modules:
+        monkeypatch.setitem(sys.modules, module, None)
+
+
+def bench(tmp_path: Path, *options: str) -> tuple[int, dict[str, Any]]:
+    path = tmp_path / "bench.json"
+    status = main(["--quick", "--json", str(path), *options])
+    return status, json.loads(path.read_text())
+
+
+def results(data: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    [workload] = [w for w in data["workloads"] if w["name"] == name]
+    found: list[dict[str, Any]] = workload["results"]
+    return found
+
+
+def test_json_has_facts_and_every_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without(monkeypatch, "micrograd.engine")
+    status, data = bench(tmp_path, "--only", "wide")
+    assert status == 0
+    assert data["quick"] is True and data["mismatches"] == []
+    assert {"cpu", "cores", "python", "compiler", "tapegrad", "commit"} <= set(data["machine"])
+    assert len(data["control"]) == 2 and "control_drift" in data
+    assert [w["name"] for w in data["workloads"]] == ["wide"]
+    rows = results(data, "wide")
+    assert [row["row"] for row in rows] == ["build", "backward", graphs.ALL]
+    for row in rows:
+        assert row["baseline"] == "reference" and row["unit"] == "ns/op"
+        assert {backends.BASE_ON, backends.BASE_OFF, backends.OURS} <= set(row["times"])
+        for times in row["times"].values():
+            assert times["min_s"] == min(times["samples_s"]) > 0
+            assert times["median_s"] >= times["min_s"]
+        on, off, ours = (row["times"][k]["min_s"] for k in (backends.BASE_ON, backends.BASE_OFF, backends.OURS))
+        assert row["ratios"]["faster_than_gc_on"] == on / ours
+        assert row["ratios"]["faster_than_gc_off"] == off / ours
+    assert rows[1]["ratios"]["times_floats"] is None, "floats have no backward"
+
+
+def test_printed_table_names_machine_and_baseline(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--quick", "--only", "chain", "--only", "dot"]) == 0
+    out, err = capsys.readouterr()
+    assert "tapegrad " in out and "cores" in out and "control, before" in out and "control, after" in out
+    assert "dot(ws, xs), 5 long (us)" in out and "sum(w*x for w, x in zip), 5 long (us)" in out
+    assert "\nchain: " in out and "\ndot: " in out and "\nwide: " not in out
+    assert err.splitlines() == [f"measuring {name}" for name in ("control", "chain", "dot", "control")]
+
+
+def test_progress_rewrites_one_line_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with report.Progress(terminal=True) as progress:
+        progress.enter("wide")
+        progress.tick()
+    err = capsys.readouterr().err
+    assert "\n" not in err and "measuring wide" in err and err.endswith("\r\x1b[K")
+
+
+def test_moons_with_our_own_data_and_without_micrograd(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    without(monkeypatch, "sklearn", "sklearn.datasets", "micrograd", "micrograd.engine")
+    status, data = bench(tmp_path, "--only", "moons")
+    assert status == 0
+    assert [row["row"] for row in results(data, "moons")] == ["step, neurons in Python", "step, tapegrad.nn"]
+    assert any("pip install micrograd" in why for why in data["skipped"])
+    out = capsys.readouterr().out
+    assert "scikit-learn is not installed" in out and "skipped: micrograd" in out
+
+
+def test_moons_against_micrograd(tmp_path: Path) -> None:
+    pytest.importorskip("micrograd")
+    status, data = bench(tmp_path, "--only", "moons")
+    assert status == 0
+    assert [row["baseline"] for row in results(data, "moons")] == ["reference"] * 2 + ["micrograd"] * 2
+
+
+def test_our_moons_are_always_the_same() -> None:
+    xs, ys = moons.our_moons(20)
+    assert (xs, ys) == moons.our_moons(20)
+    assert sorted(ys) == [-1] * 10 + [1] * 10 and all(len(x) == 2 for x in xs)
+    assert len(moons.our_moons(1)[0]) == 1
+
+
+def test_digits_learn_on_real_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("sklearn")
+    monkeypatch.setattr(workloads, "QUICK", replace(TINY, epochs=3))
+    status, data = bench(tmp_path, "--only", "digits")
+    assert status == 0
+    step, *epochs = results(data, "digits")
+    assert len(step["times"][backends.OURS]["samples_s"]) == TINY.steps
+    assert [epoch["epoch"] for epoch in epochs] == [1, 2, 3]
+    assert epochs[-1]["loss"] < epochs[0]["loss"]
+    assert epochs[-1]["held_out_accuracy"] > 0.6
+
+
+def test_digits_without_scikit_learn_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    without(monkeypatch, "sklearn", "sklearn.datasets")
+    status, data = bench(tmp_path, "--only", "digits")
+    assert status == 0
+    assert data["skipped"] == ["digits needs scikit-learn: pip install tapegrad[data]"]
+    assert "skipped: digits needs scikit-learn: pip install tapegrad[data]" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not memory.STATUS.exists(), reason="needs /proc/self/status")
+def test_memory_is_measured(tmp_path: Path) -> None:
+    status, data = bench(tmp_path, "--only", "memory")
+    assert status == 0
+    assert len(results(data, "memory")) == 4
+    assert all(row["reference"] > 100 for row in results(data, "memory"))
+
+
+def test_memory_is_skipped_where_it_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "STATUS", tmp_path / "none")
+    status, data = bench(tmp_path, "--only", "memory")
+    assert status == 0 and "/proc/self/status" in data["skipped"][0]
+
+
+def wrong() -> backends.Backend:
+    """A backend that is off by one bit."""
+
+    right = backends.reference()
+    return backends.Backend("off by one bit", lambda data: right.value(data * (1 + 2**-52)), right.dot)
+
+
+def test_digits_compare_losses_and_parameters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("sklearn")
+    monkeypatch.setattr(digits, "compiled", wrong)
+    status, data = bench(tmp_path, "--only", "digits")
+    assert status == 1 and "losses" in data["mismatches"][0] and results(data, "digits") == []
+
+
+def test_a_wrong_bit_is_a_mismatch_and_no_ratio(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(graphs, "compiled", wrong)
+    status, data = bench(tmp_path, "--only", "chain", "--only", "dot")
+    assert status == 1
+    assert len(data["mismatches"]) == 2 and results(data, "chain") == results(data, "dot") == []
+    out = capsys.readouterr().out
+    assert "MISMATCH: chains" in out and "FAILED: 2" in out and "reference  " not in out
+
+
+@pytest.mark.parametrize(
+    ("ours", "base"), [([1.0], [1]), ([0.0], [-0.0]), ([1.0], [1.0 + 2**-52]), ([1.0], [1.0, 2.0]), ([True], [1])]
+)
+def test_equal_is_to_the_bit(ours: list[float], base: list[float]) -> None:
+    with pytest.raises(backends.Mismatch):
+        backends.check_equal("it", ours, base)
+    backends.check_equal("it", base, list(base))
+
+
+def test_rounding_is_close_but_only_after_the_result() -> None:
+    backends.check_close("it", [1.0, 1.0], [1.0, 1.0 + 2**-52])
+    with pytest.raises(backends.Mismatch):
+        backends.check_close("it", [1.0 + 2**-52, 1.0], [1.0, 1.0])
+    with pytest.raises(backends.Mismatch):
+        backends.check_close("it", [1.0, 1.0], [1.0, 1.001])
+
+
+def test_drift_of_the_control_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    facts: dict[str, str | int | None] = dict.fromkeys(("tapegrad", "commit", "cpu", "cores", "system", "python"), "x")
+    printed = report.Report({**facts, "compiler": "x"}, quick=False)
+    printed.control(timing.Timing([1.25]), timing.Timing([1.0]))
+    assert "WARNING" not in capsys.readouterr().out
+    printed.control(timing.Timing([1.26]), timing.Timing([1.0]))
+    assert "drifted by +26%" in capsys.readouterr().out
+    printed.control(timing.Timing([0.7]), timing.Timing([1.0]))
+    assert "drifted by -30%" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("was_on", [True, False])
+def test_collector_and_random_numbers_are_put_back(was_on: bool, tmp_path: Path) -> None:
+    state = random.getstate()
+    frozen = gc.get_freeze_count()
+    (gc.enable if was_on else gc.disable)()
+    try:
+        assert bench(tmp_path, "--only", "moons")[0] == 0
+        assert gc.isenabled() is was_on
+        with pytest.raises(RuntimeError), timing.hidden(), timing.collector(not was_on):
+            raise RuntimeError
+        assert gc.isenabled() is was_on
+    finally:
+        gc.enable()
+    assert gc.get_freeze_count() == frozen
+    assert random.getstate() == state
+
+
+def test_unknown_pattern_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    for pattern in ("nothing", ""):
+        assert main(["--only", pattern]) == 2
+        out, err = capsys.readouterr()
+        assert out == "" and "no workload is named like that" in err and "digits" in err
+
+
+def test_unwritable_json_is_a_usage_error_before_anything_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in (tmp_path / "no" / "such.json", tmp_path):
+        assert main(["--quick", "--only", "chain", "--json", str(path)]) == 2
+        out, err = capsys.readouterr()
+        assert out == "" and str(path) in err
+
+
+def test_a_run_that_is_refused_leaves_no_json_and_spoils_none(tmp_path: Path) -> None:
+    from tapegrad.bench import writable
+
+    path = tmp_path / "bench.json"
+    writable(str(path))
+    assert not path.exists()
+    path.write_text("kept")
+    writable(str(path))
+    assert path.read_text() == "kept"
+
+
+def test_list_names_every_workload(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--list"]) == 0
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert names == ["control", "wide", "chain", "dot", "moons", "digits", "memory"]
+
+
+def test_patterns_are_parts_of_names_or_globs() -> None:
+    assert workloads.choose([]) == workloads.choose(["*"])
+    assert workloads.choose(["mo"]) == ["moons", "memory"] or workloads.choose(["mo"]) == ["memory", "moons"]
+    assert workloads.choose(["d*"]) == ["dot", "digits"]
+    assert workloads.choose(["control"]) == ["control"]
+
+
+def test_interruption_is_an_exit_status(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(timing, "control", interrupt)
+    assert main(["--quick", "--only", "chain"]) == 130
+    assert "interrupted" in capsys.readouterr().err
+
+
+# ---- the command ----
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, env={**os.environ, **environment}
+    )
+
+
+def test_command_passes_its_options_on(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["bench", "--list"]) == 0
+    assert "digits" in capsys.readouterr().out
+    assert command.main(["bench", "--only", "nothing"]) == 2
+
+
+def test_command_alone_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit:
+        command.main([])
+    assert exit.value.code == 2 and "COMMAND" in capsys.readouterr().err
+
+
+def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    from importlib.metadata import version
+
+    with pytest.raises(SystemExit) as exit:
+        command.main(["--version"])
+    assert exit.value.code == 0 and capsys.readouterr().out == f"tapegrad {version('tapegrad')}\n"
+
+
+def test_help_imports_neither_bench_nor_numpy() -> None:
+    code = (
+        "import sys, tapegrad.__main__ as m\n"
+        "try: m.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "bad = [name for name in ('tapegrad.bench', 'numpy', 'sklearn') if name in sys.modules]\n"
+        "sys.exit(f'imported {bad}' if bad else 0)"
+    )
+    done = run("-c", code)
+    assert done.returncode == 0, done.stderr
+    assert "bench" in done.stdout
+
+
+def test_pure_python_has_nothing_to_measure() -> None:
+    done = run("-m", "tapegrad", "bench", "--quick", "--only", "chain", TAPEGRAD_PURE="1")
+    assert done.returncode == 2
+    assert done.stdout == "" and "TAPEGRAD_PURE" in done.stderr and "Traceback" not in done.stderr
