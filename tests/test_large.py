@@ -43,7 +43,7 @@ def in_small_thread(f):
 @pytest.mark.parametrize("build", [chain, long_sum])
 def test_a_million(engine, build, run):
     n = 1_000_000
-    if engine.name == "reference":  # how deep plain objects may be freed is CPython's business: 3.13 wants a large stack
+    if engine.name == "reference":  # how deep plain objects may be freed is CPython's business
         n = 2_000 if run is in_small_thread else 20_000
     grad, data = run(lambda: build(engine.Value, n))
     assert data == n + (build is chain) and grad == (1 if build is chain else n)

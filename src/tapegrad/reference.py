@@ -90,6 +90,8 @@ def _div(a, b):
 
 def _hypot(a, b):
     """The C library's hypot, by way of complex numbers; `math.hypot` rounds differently."""
+    if a != a or b != b:  # here abs would look at the error that some earlier function may have left behind
+        return inf if math.isinf(a) or math.isinf(b) else nan
     try:
         return abs(complex(a, b))
     except OverflowError:
@@ -243,15 +245,19 @@ RULES = {
 # ---- the class ----
 
 
-def _node(rule, children, constants=()):
+def _node(rule, children, data, constants=()):
     """The result of an operation. `constants` follow the children's data as operands, without being children."""
     y = Value.__new__(Value)
-    y._data = exact(rule.value(*[child._data for child in children], *constants))
+    y._data = data if data.__class__ is float else exact(data)
     y._grad = 0
     y._children = children
     y._constants = constants
     y._rule = rule
     return y
+
+
+def _apply(rule, children, constants=()):
+    return _node(rule, children, rule.value(*[child._data for child in children], *constants), constants)
 
 
 def _leaf(x):
@@ -316,46 +322,66 @@ class Value:
 
     def _backward(self):
         """Add to each operand's grad the local derivative times this node's grad: the chain rule."""
-        rule = self._rule
+        rule, g = self._rule, self._grad
         if rule is None or rule.partials is None:
             return
-        g = self._grad
-        partials = rule.partials(*[child._data for child in self._children], *self._constants, self._data)
-        for child, d in zip(self._children, partials, strict=True):
-            if g == 0:  # a zero adjoint always wins: exactly 0 is added, even where d is inf or nan
-                child._grad += 0.0 if isinstance(d, float) or isinstance(g, float) else 0
-            else:
+        if g == 0:  # a zero adjoint always wins: exactly 0 is added, even where a derivative is inf or nan
+            partials = (g,) * len(self._children) if g.__class__ is float else self._partials()
+            for child, d in zip(self._children, partials, strict=True):
+                child._grad += 0.0 if isinstance(d, float) else 0
+        elif rule is ADD and g.__class__ is float:  # nearly all nodes are sums and products: written out for speed
+            a, b = self._children
+            a._grad += g
+            b._grad += g
+        elif rule is MUL and g.__class__ is float:
+            a, b = self._children
+            da, db = b._data, a._data
+            a._grad += da * g
+            b._grad += db * g
+        else:
+            for child, d in zip(self._children, self._partials(), strict=True):
                 child._grad = exact(child._grad + exact(d * g))
 
+    def _partials(self):
+        """The local derivatives, one for each child, at the current data."""
+        return self._rule.partials(*[child._data for child in self._children], *self._constants, self._data)
+
     def backward(self):
+        """Visit what this Value was computed from in depth-first post-order, operands in order; sweep in reverse."""
         order, visited, todo = [], set(), [self]
         while todo:
             v = todo.pop()
             if v is None:  # everything below the next one is in order
                 order.append(todo.pop())
-            elif id(v) not in visited:
+            elif v._children and id(v) not in visited:
                 visited.add(id(v))
                 todo += (v, None)
-                todo += reversed(v._children)
+                todo += v._children[::-1]
         self._grad = 1
         for v in reversed(order):
             v._backward()
 
     def __add__(self, other):
-        other = other if isinstance(other, Value) else _leaf(other)
-        return NotImplemented if other is None else _node(ADD, (self, other))
+        if not isinstance(other, Value):
+            other = _leaf(other)
+            if other is None:
+                return NotImplemented
+        return _node(ADD, (self, other), self._data + other._data)
 
     def __mul__(self, other):
-        other = other if isinstance(other, Value) else _leaf(other)
-        return NotImplemented if other is None else _node(MUL, (self, other))
+        if not isinstance(other, Value):
+            other = _leaf(other)
+            if other is None:
+                return NotImplemented
+        return _node(MUL, (self, other), self._data * other._data)
 
     def __pow__(self, other, modulus=None):
         if modulus is not None:
             raise TypeError("pow() of a Value takes no third argument")
         if isinstance(other, Value):
-            return _node(POW, (self, other))
+            return _apply(POW, (self, other))
         other = real(other)
-        return NotImplemented if other is None else _node(POWN, (self,), (other,))
+        return NotImplemented if other is None else _apply(POWN, (self,), (other,))
 
     def __radd__(self, other):
         return NotImplemented if real(other) is None else self + other
@@ -367,7 +393,7 @@ class Value:
         if modulus is not None:
             raise TypeError("pow() of a Value takes no third argument")
         other = _leaf(other)
-        return NotImplemented if other is None else _node(POW, (other, self))
+        return NotImplemented if other is None else _apply(POW, (other, self))
 
     def __neg__(self):
         return self * -1
@@ -394,7 +420,7 @@ class Value:
         return NotImplemented if other is None else other * self**-1
 
     def __abs__(self):
-        return _node(RULES["abs"], (self,))
+        return _apply(RULES["abs"], (self,))
 
     def __floor__(self):
         return self.floor()
@@ -403,7 +429,7 @@ class Value:
         return self.ceil()
 
     def __round__(self, ndigits=None):
-        y = _node(RULES["round"], (self,)) if ndigits is None else _node(_ROUND_TO, (self,), (ndigits,))
+        y = _apply(RULES["round"], (self,)) if ndigits is None else _apply(_ROUND_TO, (self,), (ndigits,))
         y._rule, y._constants = RULES["round"], ()
         return y
 
@@ -436,10 +462,10 @@ class Value:
         return format(self._data, spec) if spec else str(self)
 
     def leaky_relu(self, negative_slope=0.01):
-        return _node(RULES["leaky_relu"], (self,), (number(negative_slope, "negative_slope"),))
+        return _apply(RULES["leaky_relu"], (self,), (number(negative_slope, "negative_slope"),))
 
     def elu(self, alpha=1.0):
-        return _node(RULES["elu"], (self,), (number(alpha, "alpha"),))
+        return _apply(RULES["elu"], (self,), (number(alpha, "alpha"),))
 
 
 _ROUND_TO = Rule("round", lambda a, ndigits: number(round(a, ndigits), "the result of round"), None)
@@ -454,11 +480,11 @@ def _method(rule):
     """The method of a named rule, for one operand or for two."""
 
     def unary(self):
-        return _node(rule, (self,))
+        return _apply(rule, (self,))
 
     def binary(self, other):
         other = other if isinstance(other, Value) else Value(number(other, "the other operand"))
-        return _node(rule, (self, other))
+        return _apply(rule, (self, other))
 
     return binary if rule.label in ("atan2", "hypot", "logaddexp", "maximum", "minimum") else unary
 

@@ -1,10 +1,10 @@
 """`tapegrad bench`: the compiled core against the pure-Python reference and plain floats, checked equal, then timed.
 
-    timing      samples, minimum and median; Python's cycle collector on or off and put back; the control
-    backends    what a program is run on: reference, tapegrad, micrograd; and whether their bits are the same
-    workloads   the list of what is measured, and the sizes
-    graphs, moons, digits, memory    the workloads; `neurons` is what the two training ones share
-    report      the table, the JSON file, the progress display; `machine` is where it was measured
+timing      samples, minimum and median; Python's cycle collector on or off and put back; the control
+backends    what a program is run on: reference, tapegrad, micrograd; and whether their bits are the same
+workloads   the list of what is measured, and the sizes
+graphs, moons, digits, memory    the workloads; `neurons` is what the two training ones share
+report      the table, the JSON file, the progress display; `machine` is where it was measured
 """
 
 from __future__ import annotations
@@ -24,8 +24,13 @@ __all__ = ["add_arguments", "main", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `tapegrad bench`."""
     parser.add_argument("--quick", action="store_true", help="smaller sizes: under 20 seconds in place of 2 minutes")
-    parser.add_argument("--only", action="append", default=[], metavar="PATTERN",
-                        help="only workloads whose name contains PATTERN or matches it as a glob; may be repeated")
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="only workloads whose name contains PATTERN or matches it as a glob; may be repeated",
+    )
     parser.add_argument("--json", metavar="FILE", help="write every sample and the machine's facts to FILE as JSON")
     parser.add_argument("--list", action="store_true", help="list the workloads and exit")  # fmt: skip
 

@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 SIZES = [16, 10]
 SEED = 0
 BATCH = 32
-HELD_OUT = 360          # of the 1,797 images
+HELD_OUT = 360  # of the 1,797 images
 LEARNING_RATE = 0.2
-SCALE = 0.25            # of micrograd's first weights, which are meant for 2 inputs and not for 64  # fmt: skip
+SCALE = 0.25  # of micrograd's first weights, which are meant for 2 inputs and not for 64  # fmt: skip
 
 Example = tuple[list[float], int]
 

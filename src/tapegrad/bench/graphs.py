@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from tapegrad.bench.report import Progress
     from tapegrad.bench.workloads import Sizes
 
+    AddUp = Callable[[list[Any]], Any]
+
 FACTOR, SHIFT = 0.999, 0.01
 ALL = "build + backward + free"
 
@@ -37,6 +39,13 @@ def chain(x: Any, a: Any, b: Any, operations: int) -> Any:
     return x
 
 
+def running_sum(xs: list[Any]) -> Any:
+    total = xs[0]
+    for x in xs[1:]:
+        total = total + x
+    return total
+
+
 def pairwise_sum(xs: list[Any]) -> Any:
     """The sum as a balanced tree, because micrograd's recursion does not survive a long chain of additions."""
     while len(xs) > 1:
@@ -45,11 +54,13 @@ def pairwise_sum(xs: list[Any]) -> Any:
     return xs[0]
 
 
-def chains(value: Callable[[float], Any], count: int, operations: int) -> tuple[dict[str, float], list[float]]:
+def chains(
+    value: Callable[[float], Any], add_up: AddUp, count: int, operations: int
+) -> tuple[dict[str, float], list[float]]:
     """Seconds of each phase, and the result with the gradient of every leaf."""
     a, b, starts = value(FACTOR), value(SHIFT), [value(i * 1e-4) for i in range(count)]
     start = perf_counter()
-    total = pairwise_sum([chain(x, a, b, operations) for x in starts])
+    total = add_up([chain(x, a, b, operations) for x in starts])
     built = perf_counter()
     total.backward()
     swept = perf_counter()
@@ -61,11 +72,11 @@ def chains(value: Callable[[float], Any], count: int, operations: int) -> tuple[
     return {"build": build, "backward": backward, ALL: build + backward + freed}, numbers
 
 
-def float_chains(count: int, operations: int) -> dict[str, float]:
+def float_chains(add_up: AddUp, count: int, operations: int) -> dict[str, float]:
     """The seconds that `chains` takes to build, on plain floats."""
     starts = [i * 1e-4 for i in range(count)]
     start = perf_counter()
-    pairwise_sum([chain(x, FACTOR, SHIFT, operations) for x in starts])
+    add_up([chain(x, FACTOR, SHIFT, operations) for x in starts])
     seconds = perf_counter() - start
     return {"build": seconds, ALL: seconds}
 
@@ -90,15 +101,16 @@ def long(sizes: Sizes, progress: Progress) -> Iterator[Row | str]:
 
 def against(base: Backend, count: int, operations: int, sizes: Sizes, progress: Progress) -> Iterator[Row]:
     """Rows of the chains on tapegrad with `base` as the baseline."""
+    add_up = pairwise_sum if base.name == "micrograd" else running_sum
 
     def run(backend: Backend) -> dict[str, float]:
-        return chains(backend.value, count, operations)[0]
+        return chains(backend.value, add_up, count, operations)[0]
 
     progress.say("checking")
     check = check_equal if base.name == "reference" else check_close
     with collector(False):
-        check("chains", chains(compiled().value, count, operations)[1], chains(base.value, count, operations)[1])
-    timed = contenders(partial(run, base), partial(run, compiled()), partial(float_chains, count, operations))
+        check("chains", *(chains(backend.value, add_up, count, operations)[1] for backend in (compiled(), base)))
+    timed = contenders(partial(run, base), partial(run, compiled()), partial(float_chains, add_up, count, operations))
     scale = 1e9 / (count * (operations + 1) - 1)
     yield from rows("", measure(timed, progress.tick, sizes.pace), "ns/op", scale, base.name)
 

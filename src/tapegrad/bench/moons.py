@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from tapegrad.bench.workloads import Sizes
 
 SIZES = [16, 16, 1]
-SEED = 1337             # the demo's
-ALPHA = 1e-4            # the demo's weight of the L2 term
+SEED = 1337  # the demo's
+ALPHA = 1e-4  # the demo's weight of the L2 term
 CHECKED_STEPS = 3  # fmt: skip
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 WIDTH = 116
-DRIFT = 0.25            # of the control, beyond which the figures are said to be doubtful  # fmt: skip
+DRIFT = 0.25  # of the control, beyond which the figures are said to be doubtful  # fmt: skip
 
 LEGEND = """\
 Each time is the smallest of up to 15 samples; "+4%" behind it says that the median lies 4% above; without it there
@@ -64,9 +64,7 @@ class Row:
                 on, off, self.cell(FLOATS), floats]  # fmt: skip
 
     def as_json(self) -> dict[str, Any]:
-        times = {
-            key: {"min_s": t.min, "median_s": t.median, "samples_s": t.samples} for key, t in self.timings.items()
-        }
+        times = {key: {"min_s": t.min, "median_s": t.median, "samples_s": t.samples} for key, t in self.timings.items()}
         facts = {"row": self.title, "baseline": self.baseline, "unit": self.unit, "unit_per_second": self.scale}
         return {**facts, "times": times, "ratios": self.ratios()}
 

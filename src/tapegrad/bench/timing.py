@@ -19,10 +19,10 @@ LOOP = 0.02  # seconds that a loop around something short takes at least
 class Pace:
     """How many samples of one contender are taken."""
 
-    enough: int = 15            # at most
-    few: int = 3                # wanted even of a slow one
-    budget: float = 0.7         # seconds, once there are a few
-    patience: float = 4.0       # seconds, before there are a few  # fmt: skip
+    enough: int = 15  # at most
+    few: int = 3  # wanted even of a slow one
+    budget: float = 0.7  # seconds, once there are a few
+    patience: float = 4.0  # seconds, before there are a few  # fmt: skip
 
 
 @dataclass

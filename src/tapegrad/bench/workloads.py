@@ -13,18 +13,19 @@ from tapegrad.bench.timing import Pace
 
 @dataclass(frozen=True)
 class Sizes:
-    chains: int                 # of 100 operations each, in the wide graph
-    chain: int                  # operations in the one chain
-    dots: tuple[int, ...]       # lengths of dot products
-    points: int                 # of two moons
-    steps: int                  # of training on digits that the reference takes too
-    epochs: int                 # of training on digits on tapegrad alone
-    memory: int                 # nodes in the chains that memory is measured on
+    chains: int  # of 100 operations each, in the wide graph
+    chain: int  # operations in the one chain
+    dots: tuple[int, ...]  # lengths of dot products
+    points: int  # of two moons
+    steps: int  # of training on digits that the reference takes too
+    epochs: int  # of training on digits on tapegrad alone
+    memory: int  # nodes in the chains that memory is measured on
     pace: Pace  # fmt: skip
 
 
-FULL = Sizes(chains=10_000, chain=100_000, dots=(100, 1000), points=100, steps=10, epochs=20, memory=1_000_000,
-             pace=Pace())
+FULL = Sizes(
+    chains=10_000, chain=100_000, dots=(100, 1000), points=100, steps=10, epochs=20, memory=1_000_000, pace=Pace()
+)
 QUICK = Sizes(chains=200, chain=10_000, dots=(100,), points=50, steps=2, epochs=3, memory=200_000,
               pace=Pace(enough=5, few=1, budget=0.2))  # fmt: skip
 
@@ -40,7 +41,7 @@ class Workload:
 
 CONTROL = ("control", "float arithmetic that does not touch tapegrad: always measured, first and last")
 WORKLOADS = [
-    Workload("wide", "eager: many chains of 100 operations, x = x*a + b, added up in pairs", graphs.wide),
+    Workload("wide", "eager: many chains of 100 operations, x = x*a + b, added up", graphs.wide),
     Workload("chain", "eager: one long chain of operations, x = x*a + b", graphs.long),
     Workload("dot", "a dot product and its gradient in both operands", graphs.dots),
     Workload("moons", "one training step of micrograd's demo, MLP(2, [16, 16, 1]) on two moons", moons.step),
