@@ -4,6 +4,7 @@ import doctest
 import importlib
 import inspect
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -83,3 +84,19 @@ def test_signatures_can_be_read():
     assert str(inspect.signature(tapegrad.Value)).startswith("(data, _children=()")
     assert list(inspect.signature(tapegrad.Value.leaky_relu).parameters) == ["self", "negative_slope"]
     assert list(inspect.signature(tapegrad.dot).parameters) == ["xs", "ys", "start"]
+
+
+@pytest.mark.parametrize("page", ["README.md", *(str(p.relative_to(ROOT)) for p in sorted(ROOT.glob("docs/*.md")))])
+def test_python_in_the_documents_prints_what_they_say(page):
+    blocks = re.findall(r"```python\n(.*?)```\n(?:\n?```\n(.*?)```)?", (ROOT / page).read_text(), flags=re.DOTALL)
+    for code, output in blocks:
+        done = run(code)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == output
+
+
+def test_the_readme_has_its_two_commands():
+    commands = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("python3 -m venv")]
+    assert len(commands) == 2
+    assert "tapegrad bench" in commands[0]
+    assert "python -m pytest" in commands[1]

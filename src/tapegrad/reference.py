@@ -263,7 +263,7 @@ def _apply(rule, children, constants=()):
 def _leaf(x):
     """A Value for a number in an expression; None if it is no number."""
     x = x if x.__class__ is float else real(x)
-    return None if x is None else Value(x)
+    return None if x is None else _node(None, (), x)
 
 
 class Value:
