@@ -25,6 +25,7 @@ TINY = workloads.Sizes(
     steps=2,
     epochs=1,
     memory=5000,
+    growth=(1000, 2000),
     pace=timing.Pace(enough=2, few=1, budget=0.0),
 )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from typing import Any
 
-from tapegrad.bench import digits, graphs, memory, moons
+from tapegrad.bench import digits, graphs, growth, memory, moons
 from tapegrad.bench.timing import Pace
 
 
@@ -20,13 +20,16 @@ class Sizes:
     steps: int  # of training on digits that the reference takes too
     epochs: int  # of training on digits on tapegrad alone
     memory: int  # nodes in the chains that memory is measured on
+    growth: tuple[int, ...]  # nodes in the graphs of the size ladder
     pace: Pace  # fmt: skip
 
 
 FULL = Sizes(
-    chains=10_000, chain=100_000, dots=(100, 1000), points=100, steps=10, epochs=20, memory=1_000_000, pace=Pace()
-)
+    chains=10_000, chain=100_000, dots=(100, 1000), points=100, steps=10, epochs=20, memory=1_000_000,
+    growth=(10_000, 100_000, 1_000_000, 20_000_000), pace=Pace(),
+)  # fmt: skip
 QUICK = Sizes(chains=200, chain=10_000, dots=(100,), points=50, steps=2, epochs=3, memory=200_000,
+              growth=(10_000, 100_000),
               pace=Pace(enough=5, few=1, budget=0.2))  # fmt: skip
 
 
@@ -47,6 +50,7 @@ WORKLOADS = [
     Workload("moons", "one training step of micrograd's demo, MLP(2, [16, 16, 1]) on two moons", moons.step),
     Workload("digits", "THE MAIN JOB: training a classifier of real handwritten digits", digits.train),
     Workload("memory", "bytes per node, by the growth of a process that builds one chain", memory.per_node),
+    Workload("growth", "nanoseconds per node from 10,000 to 20,000,000 nodes", growth.growth),
 ]
 
 
