@@ -255,7 +255,7 @@ def test_a_run_that_is_refused_leaves_no_json_and_spoils_none(tmp_path: Path) ->
 def test_list_names_every_workload(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--list"]) == 0
     names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
-    assert names == ["control", "wide", "chain", "dot", "moons", "digits", "memory"]
+    assert names == ["control", "wide", "chain", "dot", "moons", "digits", "memory", "growth"]
 
 
 def test_patterns_are_parts_of_names_or_globs() -> None:
