@@ -214,12 +214,16 @@ static inline int tg_partial_is_int(int op, int which, int ka, int kb, double b)
     }
 }
 
-/* grad += c where c may be an int: the sum is one if both are and it is exact. */
-static inline void tg_accumulate(double *grad, uint8_t *grad_kind, int32_t i, double c, int c_is_int)
+/* grad += d * g, where all three may be ints: so is the sum if they are and everything is exact. A zero g wins. */
+static inline void tg_accumulate(double *grad, uint8_t *grad_kind, int32_t i, double d, double g, int is_int)
 {
+    double c = g == 0.0 ? 0.0 : d * g;
+    is_int = is_int && fabs(d) < TG_EXACT && fabs(c) < TG_EXACT;         /* the product is a Python int */
+    if (is_int)
+        c += 0.0;                                                        /* an int has no -0 */
     const double sum = grad[i] + c;
-    const int is_int = c_is_int && (grad_kind[i] & 1) && fabs(sum) < TG_EXACT;
-    grad[i] = is_int ? sum + 0.0 : sum;
+    is_int = is_int && (grad_kind[i] & 1) && fabs(sum) < TG_EXACT;
+    grad[i] = sum;
     grad_kind[i] = is_int ? TG_INT : TG_FLOAT;
 }
 
@@ -244,18 +248,8 @@ static inline void tg_pull_careful(int op, const double *value, const uint8_t *k
     const double b = value[ib];
     double d[2];
     tg_partials(op, value[ia], b, y, &d[0], &d[1]);
-    for (int which = 0; which < (operands == TG_BINARY ? 2 : 1); which++) {
-        /* an inexact int derivative is a float, and so is its product with g */
-        int is_int = g_is_int && tg_partial_is_int(op, which, ka, kb, b) && fabs(d[which]) < TG_EXACT;
-        double c = 0.0;
-        if (g != 0.0) {
-            c = d[which] * g;
-            is_int = is_int && fabs(c) < TG_EXACT;
-            if (is_int)
-                c += 0.0;                                                /* an int has no -0 */
-        }
-        tg_accumulate(grad, grad_kind, which ? ib : ia, c, is_int);
-    }
+    for (int which = 0; which < (operands == TG_BINARY ? 2 : 1); which++)
+        tg_accumulate(grad, grad_kind, which ? ib : ia, d[which], g, g_is_int && tg_partial_is_int(op, which, ka, kb, b));
 }
 
 #endif

@@ -37,6 +37,8 @@ cdef extern from "ops.h" nogil:
     int code "tg_code"(const char *label)
     double value_of "tg_value"(int op, double a, double b, int ka, int kb, int *kind)
     void partials "tg_partials"(int op, double a, double b, double y, double *dy_da, double *dy_db)
+    int partial_is_int "tg_partial_is_int"(int op, int which, int ka, int kb, double b)
+    void accumulate "tg_accumulate"(double *grad, uint8_t *grad_kind, int32_t i, double d, double g, int is_int)
     void pull "tg_pull"(int op, const double *value, double *grad, uint8_t *grad_kind,
                         int32_t a, int32_t b, double y, double g)
     void pull_zero "tg_pull_zero"(int op, double *grad, uint8_t *grad_kind, int32_t a, int32_t b)

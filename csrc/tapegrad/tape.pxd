@@ -42,12 +42,19 @@ cdef class Extra:
     else what keeps alive the handles with Python state that the node is built on: such a handle, or a tuple of such,
     nested. So whoever can reach such state on the tape also owns it in a way that the cycle collector sees.
 
-    children  the children of a CUSTOM node, None for a built-in one
-    op        what `_op` shows, None for the operation's own
+    children  what the sort visits below a CUSTOM node; None for a built-in one
+    backward  the program's own function for the sweep to call; BUILT_IN for none
+    partials  the local derivatives that the program gave, a number for each child, or None
+    op        what `_op` shows; None for the operation's own name
+    code      of a CUSTOM node that was built in before the program replaced something: the operation; its operands are
+              still those on the tape, whatever the children are
     keep      what the handle's state would be without this Extra, or None
     """
     cdef tuple children
+    cdef object backward
+    cdef tuple partials
     cdef object op
+    cdef int code
     cdef object keep
 
 
@@ -68,6 +75,7 @@ cdef class Tape:
     cdef int32_t frozen             # how many sweeps hold indices, so that no node may move
     cdef Indices order              # scratch of the sort, kept between sweeps
     cdef Indices stack
+    cdef void (*break_cycles)(Tape) noexcept        # lets go of Values that only their own closures keep; or NULL
 
     cdef int reserve(self, int32_t count) except -1
     cdef int grow(self, int64_t needed) except -1
@@ -78,9 +86,11 @@ cdef class Tape:
     cdef void pop(self) noexcept
     cdef void thaw(self) noexcept
     cdef int sweep(self, int32_t root) except -1
-    cdef void forget(self, Indices *order, Indices *stack) noexcept nogil
-    cdef int sort(self, int32_t root, Indices *order, Indices *stack) except -1
-    cdef int push_children(self, int32_t node, Indices *stack) except -1
+    cdef void forget(self, const int32_t *nodes, size_t count) noexcept nogil
+    cdef list sort(self, int32_t root, Indices *order, Indices *stack)
+    cdef int push_children(self, Extra extra, Indices *stack) except -1
+    cdef int pull_custom(self, int32_t node, bint by_function) except -1
+    cdef int pull(self, int32_t node) except -1
 
 
 cdef inline int room(Tape t, int32_t count) except -1:

@@ -7,11 +7,12 @@ down: a node's operands lie below it, so a dead suffix is garbage. A live handle
 therefore, whenever the tape has doubled, the nodes that live handles reach are marked and squeezed together in order.
 Both cost O(1) an operation, amortised.
 """
+cimport cython
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from cpython.ref cimport Py_DECREF
 
-from tapegrad.ops cimport CUSTOM, INT, LEAF, OP_COUNT, pull, pull_careful, pull_zero, table
+from tapegrad.ops cimport CUSTOM, INT, LEAF, OP_COUNT, accumulate, pull, pull_careful, pull_zero, table
 
 cdef enum:
     MAX_NODES = 2147483647          # indices are 32-bit
@@ -23,8 +24,13 @@ cdef enum:
     NO_MEMORY = -2
 
 
+BUILT_IN = object()
+
+
+@cython.freelist(256)
 cdef class Extra:
-    pass
+    def __cinit__(self):
+        self.backward = BUILT_IN
 
 
 cdef extern from *:
@@ -204,10 +210,12 @@ cdef class Tape:
 
     cdef void squeeze(self) noexcept:
         """Move the marked nodes together, in order, and tell their handles. Without memory to do so all stay."""
-        cdef int32_t i, orphans = 0
-        cdef int32_t live = self.mark(&orphans)
+        cdef int32_t i, live, orphans = 0
         cdef int32_t *moved = NULL
         cdef Handle **dead = NULL
+        if self.break_cycles != NULL:
+            self.break_cycles(self)
+        live = self.mark(&orphans)
         if live < self.size:
             moved = <int32_t *>PyMem_RawMalloc(<size_t>self.size * sizeof(int32_t))
             dead = <Handle **>PyMem_RawMalloc(<size_t>orphans * sizeof(Handle *) + 1)
@@ -255,23 +263,33 @@ cdef class Tape:
         every sum is formed in the order in which a recursive implementation forms it, to the last bit.
         """
         cdef Indices order = self.order, stack = self.stack     # ours until the end: a sweep may run inside a sweep
-        cdef Py_ssize_t left = -1
+        cdef size_t left
+        cdef list alive
+        cdef bint marked = True
         self.order.at = self.stack.at = NULL
         self.order.size = self.order.capacity = self.stack.size = self.stack.capacity = 0
         order.size = stack.size = 0
         self.frozen += 1
         self.set_limit()
         try:
-            self.sort(root, &order, &stack)
+            alive = self.sort(root, &order, &stack)
             self.grad[root] = 1.0
-            self.flags[root] = INT | VISITED
-            left = <Py_ssize_t>order.size
+            self.flags[root] = INT | (self.flags[root] & VISITED)
+            left = order.size
             while left:
-                left = pull_run(self, order.at, left, max(left - SWEEP_CHUNK, 0))
-                PyErr_CheckSignals()
+                left = pull_run(self, order.at, left, left - SWEEP_CHUNK if left > SWEEP_CHUNK else 0)
+                order.size = left
+                if left and self.op[order.at[left - 1]] == CUSTOM:
+                    left -= 1
+                    self.pull_custom(order.at[left], True)
+                elif left:
+                    if marked:
+                        self.forget(order.at, left)     # a signal's handler may sweep
+                        marked = False
+                    PyErr_CheckSignals()
+            PyErr_CheckSignals()
         finally:
-            if left:
-                self.forget(&order, &stack)
+            self.forget(order.at, order.size)
             PyMem_RawFree(self.order.at)
             PyMem_RawFree(self.stack.at)
             self.order = order
@@ -279,36 +297,82 @@ cdef class Tape:
             self.thaw()
         return 0
 
-    cdef void forget(self, Indices *order, Indices *stack) noexcept nogil:
-        """Take back the marks that a sweep, ended early or not, has left."""
+    cdef void forget(self, const int32_t *nodes, size_t count) noexcept nogil:
+        """Take back the marks of the sort."""
         cdef size_t k
-        cdef int32_t i
-        for k in range(order.size):
-            self.flags[order.at[k]] &= ~<int>VISITED
-        for k in range(stack.size):
-            i = stack.at[k]
-            self.flags[i if i >= 0 else ~i] &= ~<int>VISITED
+        for k in range(count):
+            self.flags[nodes[k]] &= ~<int>VISITED
 
-    cdef int sort(self, int32_t root, Indices *order, Indices *stack) except -1:
-        """Append the nodes that `root` reaches, leaves left out, in depth-first post-order."""
+    cdef list sort(self, int32_t root, Indices *order, Indices *stack):
+        """Append the nodes that `root` reaches, leaves left out, in depth-first post-order.
+
+        The custom nodes among them are answered, to be kept alive: their functions may drop any of them. Where there
+        are none the nodes stay marked, and the sweep takes the marks back as it goes.
+        """
         cdef int32_t node
-        if append(stack, root) == NO_MEMORY:
-            raise MemoryError("no memory to sort the graph")
-        while True:
-            node = sort_run(self, order, stack)
-            if node == DONE:
-                return 0
-            if node == NO_MEMORY:
+        cdef size_t k
+        cdef list alive = []
+        try:
+            if append(stack, root) == NO_MEMORY:
                 raise MemoryError("no memory to sort the graph")
-            self.push_children(node, stack)
+            while True:
+                node = sort_run(self, order, stack)
+                if node == DONE:
+                    break
+                if node == NO_MEMORY:
+                    raise MemoryError("no memory to sort the graph")
+                if self.handle[node] != NULL:
+                    alive.append(<object><PyObject *>self.handle[node])
+                    if self.handle[node].state != NULL and isinstance(<object>self.handle[node].state, Extra):
+                        self.push_children(<Extra>self.handle[node].state, stack)
+        except:
+            for k in range(stack.size):
+                if stack.at[k] < 0:
+                    self.flags[~stack.at[k]] &= ~<int>VISITED
+            raise
+        if alive:
+            self.forget(order.at, order.size)
+        return alive
 
-    cdef int push_children(self, int32_t node, Indices *stack) except -1:
+    cdef int push_children(self, Extra extra, Indices *stack) except -1:
         """Push the children of a custom node, the first one last."""
-        cdef Extra extra = <Extra>self.handle[node].state
         cdef Py_ssize_t k
-        for k in range(len(extra.children) - 1, -1, -1):
-            if append(stack, (<Handle *><PyObject *>extra.children[k]).index) == NO_MEMORY:
-                raise MemoryError("no memory to sort the graph")
+        if extra.children is not None:
+            for k in range(len(extra.children) - 1, -1, -1):
+                if append(stack, (<Handle *><PyObject *>extra.children[k]).index) == NO_MEMORY:
+                    raise MemoryError("no memory to sort the graph")
+        return 0
+
+    cdef int pull_custom(self, int32_t node, bint by_function) except -1:
+        """The step of the sweep through a custom node: by the program's function, or as if that were not there."""
+        cdef Extra extra
+        cdef Handle *child
+        cdef Py_ssize_t k
+        cdef double d
+        cdef double g = self.grad[node]
+        cdef int g_is_int = self.flags[node] & INT
+        if self.handle[node] == NULL or self.handle[node].state == NULL:
+            return 0
+        state = <object>self.handle[node].state
+        if not isinstance(state, Extra):
+            return 0
+        extra = <Extra>state
+        if by_function and extra.backward is not BUILT_IN:
+            extra.backward()
+        elif extra.partials is not None:
+            for k in range(min(len(extra.partials), len(extra.children))):
+                child = <Handle *><PyObject *>extra.children[k]
+                d = extra.partials[k]
+                accumulate(self.grad, self.flags, child.index, d, g, g_is_int and not isinstance(extra.partials[k], float))
+        elif extra.code:
+            pull_node(self, extra.code, node)
+        return 0
+
+    cdef int pull(self, int32_t node) except -1:
+        """What the sweep does at this node where the program has replaced nothing."""
+        if self.op[node] == CUSTOM:
+            return self.pull_custom(node, False)
+        pull_node(self, self.op[node], node)
         return 0
 
 
@@ -371,31 +435,30 @@ cdef int32_t sort_run(Tape t, Indices *order, Indices *stack) noexcept nogil:
     return answer
 
 
-cdef Py_ssize_t pull_run(Tape t, const int32_t *order, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
-    """Pull the adjoints of order[start - 1] down to order[stop]; where it stopped."""
-    cdef const uint8_t *op = t.op
-    cdef const uint8_t *kind = t.kind
-    cdef const int32_t *a = t.a
-    cdef const int32_t *b = t.b
-    cdef const double *value = t.value
-    cdef double *grad = t.grad
-    cdef uint8_t *flags = t.flags
-    cdef Py_ssize_t k = start
+cdef inline void pull_node(Tape t, int op, int32_t v) noexcept nogil:
+    """Add to the operands' grads the local derivatives times the grad of node v."""
+    cdef double g = t.grad[v]
+    if op <= CUSTOM:
+        return
+    if t.flags[v] & INT:
+        pull_careful(op, t.value, t.kind, t.grad, t.flags, t.a[v], t.b[v], t.value[v], g, 1)
+    elif g == 0.0:
+        pull_zero(op, t.grad, t.flags, t.a[v], t.b[v])
+    else:
+        pull(op, t.value, t.grad, t.flags, t.a[v], t.b[v], t.value[v], g)
+
+
+cdef size_t pull_run(Tape t, const int32_t *order, size_t start, size_t stop) noexcept nogil:
+    """Pull the nodes order[start - 1] down to order[stop]; where it stopped, which may be above a custom node."""
+    cdef size_t k = start
     cdef int32_t v
-    cdef double g
     while k > stop:
+        v = order[k - 1]
+        if t.op[v] == CUSTOM:
+            break
         k -= 1
-        v = order[k]
-        flags[v] &= ~<int>VISITED
-        g = grad[v]
-        if op[v] <= CUSTOM:
-            continue
-        if flags[v] & INT:
-            pull_careful(op[v], value, kind, grad, flags, a[v], b[v], value[v], g, 1)
-        elif g == 0.0:
-            pull_zero(op[v], grad, flags, a[v], b[v])
-        else:
-            pull(op[v], value, grad, flags, a[v], b[v], value[v], g)
+        t.flags[v] &= ~<int>VISITED
+        pull_node(t, t.op[v], v)
     return k
 
 

@@ -14,11 +14,13 @@ from libc.stdint cimport int32_t, uint8_t
 from libc.math cimport fabs, isfinite, isinf, isnan
 from libc.string cimport memset
 
-from tapegrad.ops cimport (ADD, BINARY, BOOL, CUSTOM, EXACT, FLOAT, INT, LEAF, MUL, NONE, POW, POWER, POWN,
-                           RANGE, TOINT, UNARY, code, table, value_of)
+from tapegrad.ops cimport (ADD, BINARY, BOOL, CUSTOM, EXACT, FLOAT, INT, LEAF, MUL, NONE, PARAM, POW, POWER, POWN,
+                           RANGE, TOINT, UNARY, code, partial_is_int, partials, table, value_of)
 from tapegrad.tape cimport GRAD_KIND, KIND, PARKED, REACHED, Extra, Handle, Tape, hold, push, push_leaf, release, room
 
 from tapegrad import tape as _tape_module
+
+cdef object BUILT_IN = _tape_module.BUILT_IN
 
 cdef Tape tape = _tape_module.tape
 
@@ -70,6 +72,11 @@ cdef extern from *:
     void clear_weakrefs "PyObject_ClearWeakRefs"(PyObject *o) noexcept
     void decref "Py_DECREF"(PyTypeObject *o) noexcept
     void decref_object "Py_DECREF"(PyObject *o) noexcept
+    bint is_function "PyFunction_Check"(PyObject *o) noexcept
+    PyObject *closure_of "PyFunction_GET_CLOSURE"(PyObject *o) noexcept
+    Py_ssize_t tuple_size "PyTuple_GET_SIZE"(PyObject *o) noexcept
+    PyObject *tuple_item "PyTuple_GET_ITEM"(PyObject *o, Py_ssize_t k) noexcept
+    PyObject *cell_content "PyCell_GET"(PyObject *o) noexcept
     Py_ssize_t dict_size "PyDict_GET_SIZE"(PyObject *o) noexcept
 
 cdef int free_count = 0
@@ -537,12 +544,249 @@ cdef object operand(Value v, bint second):
     return w
 
 
+cdef inline int operation(Value v) noexcept:
+    """The operation that made v, whatever the program has replaced since."""
+    cdef int op = tape.op[v.index]
+    cdef Extra extra
+    if op == CUSTOM:
+        extra = extra_of(v)
+        return LEAF if extra is None else extra.code
+    return op
+
+
+cdef tuple operands(Value v):
+    cdef int op = operation(v)
+    if op <= CUSTOM:
+        return ()
+    if table[op].operands == BINARY:
+        return operand(v, False), operand(v, True)
+    return (operand(v, False),)
+
+
+cdef Extra custom(Value v):
+    """Make v's a custom node, which the sweep leaves to its Extra, and return that."""
+    cdef Extra extra = own_state(v)
+    cdef int op = tape.op[v.index]
+    if op != CUSTOM:
+        if extra.children is None:
+            extra.children = operands(v)
+        extra.code = op
+        tape.op[v.index] = CUSTOM
+    return extra
+
+
+cdef int need_values(tuple values, str what) except -1:
+    for value in values:
+        if not isinstance(value, Value):
+            raise TypeError(f"{what} must be Values, not {type(value).__name__}")
+    return 0
+
+
+cdef tuple need_numbers(object values, str what):
+    cdef double x = 0.0
+    cdef int kind = 0
+    cdef list numbers = []
+    for value in values:
+        need_number(value, what, &x, &kind)
+        numbers.append(number(x, kind))
+    return tuple(numbers)
+
+
+# ---- copies of graphs ----
+
+cdef tuple children_of(Value v):
+    cdef Extra extra = extra_of(v)
+    if extra is not None and extra.children is not None:
+        return extra.children
+    return operands(v)
+
+
+cdef list graph_of(Value root):
+    """The Values that `root` is computed from and `root`, operands first. While the list is kept, so are the nodes."""
+    cdef list order = []
+    cdef list todo = [root]
+    cdef set seen = set()
+    while todo:
+        v = todo.pop()
+        if v is None:
+            order.append(todo.pop())
+        elif id(v) not in seen:
+            seen.add(id(v))
+            todo += (v, None)
+            todo += operands(v)
+            if tape.op[(<Value>v).index] == CUSTOM:
+                todo += children_of(v)
+    return order
+
+
+cdef bint is_leaf(Value v) noexcept:
+    """Whether v is a leaf of which a pickle needs to know only its number, grad, name and attributes."""
+    return tape.op[v.index] == LEAF
+
+
+cdef dict attributes_of(Value v):
+    cdef PyObject *attrs = handle(v).attrs
+    return dict(<dict>attrs) if attrs != NULL and dict_size(attrs) else None
+
+
+cdef int set_attributes(Value v, dict attributes) except -1:
+    if attributes is not None:
+        for name, value in attributes.items():
+            setattr(v, name, value)
+    return 0
+
+
+cdef object constant_of(Value v):
+    """The constant operand, or None."""
+    cdef int32_t b = tape.b[v.index]
+    if table[operation(v)].operands != PARAM:
+        return None
+    return number(tape.value[b], tape.kind[b] & KIND)
+
+
+cdef Value new_node(object cls, int op, list on, object constant, object data, object grad):
+    """A Value with these numbers whose node is `op` of the Values `on`."""
+    cdef double x = 0.0
+    cdef int kind = 0
+    cdef int32_t i, a, b
+    cdef Value w = cls.__new__(cls)
+    if op > CUSTOM:
+        if constant is not None:
+            need_number(constant, "constant", &x, &kind)
+        room(tape, 2)
+        i = w.index
+        w.index = -1
+        release(tape, i)
+        a = b = (<Value>on[0]).index
+        if table[op].operands == BINARY:
+            b = (<Value>on[1]).index
+        elif table[op].operands == PARAM:
+            b = push_leaf(tape, x, kind)
+        hold(tape, push(tape, op, a, b, 0.0, FLOAT), handle(w))
+        for v in on:
+            keep(w, anchor(v))
+    w.data = data
+    w.grad = grad
+    return w
+
+
+cdef int set_custom(Value w, object children, object op, object partials, object backward) except -1:
+    """Give w what the program has replaced; None stands for nothing."""
+    cdef Extra extra
+    if children is not None:
+        need_values(tuple(children), "_children")
+        custom(w).children = tuple(children)
+        if partials is not None:
+            w._local_grads = partials
+        if backward is not None:
+            w._backward = backward
+    if op is not None:
+        w._op = op
+    return 0
+
+
+cdef object rebound(object function, dict memo):
+    """A function of a node's own, with the copies in `memo` in place of the Values in its closure."""
+    from types import CellType, FunctionType
+
+    if type(function) is not FunctionType or function.__closure__ is None:
+        return function
+    cells = tuple([CellType(memo[id(cell.cell_contents)]) if is_copied(cell, memo) else cell
+                   for cell in function.__closure__])
+    copy = FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__, cells)
+    copy.__kwdefaults__ = function.__kwdefaults__
+    return copy
+
+
+cdef bint is_copied(object cell, dict memo) except -1:
+    try:
+        return id(cell.cell_contents) in memo
+    except ValueError:                      # an empty cell
+        return False
+
+
+def restore_leaf(cls, data, grad, op):
+    """For pickle: a leaf."""
+    v = new_node(cls, LEAF, None, None, data, grad)
+    if op is not None:
+        v._op = op
+    return v
+
+
+def restore_graph(list nodes):
+    """For pickle: the Values of a graph, of which the last is the one that was pickled."""
+    cdef list values = []
+    cdef int op
+    for node in nodes:
+        if isinstance(node, Value):
+            values.append(node)
+            continue
+        cls, label, on, constant, data, grad = node[:6]
+        op = LEAF if label == "" else code(label.encode())
+        if op < 0 or len(on) != (0 if op == LEAF else 2 if table[op].operands == BINARY else 1):
+            raise ValueError(f"a pickled Value names an operation {label!r} on {len(on)} operands, which is not known")
+        values.append(new_node(cls, op, [values[k] for k in on], constant, data, grad))
+    for node, w in zip(nodes, values):
+        if node is not w:
+            children, op_name, partials, backward, attributes = node[6:]
+            set_custom(w, None if children is None else [values[k] for k in children], op_name, partials, backward)
+            set_attributes(w, attributes)
+    if not values:
+        raise ValueError("a pickled Value has no nodes")
+    return values[len(values) - 1]
+
+
+cdef bint closures = False                  # whether any Value has ever had a function of its own
+
+
+cdef void break_cycles(Tape t) noexcept:
+    """Let go of every Value that nothing but its own closure refers to; the cycle collector need not be on for it."""
+    cdef int32_t i
+    cdef Handle *h
+    if not closures:
+        return
+    for i in range(t.size - 1, -1, -1):
+        if i < t.size:                      # what is let go may run code of the program's
+            h = t.handle[i]
+            if h != NULL and h.state != NULL and t.op[i] == CUSTOM and only_closure_refers_to(<PyObject *>h):
+                let_go(<object><PyObject *>h)
+
+
+cdef void let_go(Value v) noexcept:
+    cdef Extra extra = extra_of(v)
+    extra.backward = None                   # the last reference to v but ours goes with it
+
+
+cdef bint only_closure_refers_to(PyObject *v) noexcept:
+    """Whether all references to v are from cells of its own closure that nobody else can see."""
+    cdef PyObject *state = (<Handle *>v).state
+    cdef PyObject *function
+    cdef PyObject *cells
+    cdef PyObject *cell
+    cdef Py_ssize_t k, found = 0
+    if type_at(state) != type_of(Extra) or Py_REFCNT(state) != 1:
+        return False
+    function = <PyObject *>(<Extra>state).backward
+    if not is_function(function) or Py_REFCNT(function) != 1:
+        return False
+    cells = closure_of(function)
+    if cells == NULL or Py_REFCNT(cells) != 1:
+        return False
+    for k in range(tuple_size(cells)):
+        cell = tuple_item(cells, k)
+        if cell_content(cell) == v:
+            if Py_REFCNT(cell) != 1:
+                return False
+            found += 1
+    return found > 0 and found == Py_REFCNT(v)
+
+
 cdef class Value:
     """Value(data, _children=(), _op='', label=None)\n--\n\nA number that remembers how it was computed, so that `backward` can tell its derivatives.
 
     data       a real number: float, int, bool or a numpy scalar
     _children  the Values it was computed from, where the program builds a node itself
-    _op        a short name of the operation, for drawings
+    _op        a short name of the operation, for drawings; or a tuple with the derivative by each child
     label      a name of the program's, for drawings; any other attribute may be set as well
 
     >>> a, b = Value(2.0), Value(-3.0)
@@ -556,30 +800,36 @@ cdef class Value:
         cdef double y = 0.0
         cdef int kind = 0
         cdef int32_t i
-        cdef tuple children
+        cdef tuple children = ()
+        cdef tuple given = None
         cdef Extra extra
         need_number(data, "data", &y, &kind)
-        children = tuple(_children)
-        for child in children:
-            if not isinstance(child, Value):
-                raise TypeError(f"_children must be Values, not {type(child).__name__}")
-        if not isinstance(_op, str):
-            raise TypeError(f"_op must be a str, not {type(_op).__name__}")
-        i = self.index
-        tape.op[i] = LEAF
-        tape.a[i] = tape.b[i] = i
-        tape.value[i] = y
-        tape.kind[i] = <uint8_t>kind
-        tape.grad[i] = 0.0
-        tape.flags[i] = INT
+        if _children is not ():
+            children = tuple(_children)
+            need_values(children, "_children")
+        if type(_op) is not str and not isinstance(_op, str):
+            if not isinstance(_op, (tuple, list)):
+                raise TypeError(f"_op must be a str, or a tuple of local gradients, not {type(_op).__name__}")
+            given = need_numbers(_op, "local gradients")
+            if len(given) != len(children):
+                raise ValueError(f"{len(given)} local gradients for {len(children)} children")
+            _op = ""
         extra = extra_of(self)
         if children or _op or extra is not None:
             extra = own_state(self)
             extra.children = children
             extra.op = _op
             extra.keep = None
-            if children:
-                tape.op[i] = CUSTOM
+            extra.backward = BUILT_IN
+            extra.partials = given
+            extra.code = 0
+        i = self.index
+        tape.op[i] = CUSTOM if children else LEAF
+        tape.a[i] = tape.b[i] = i
+        tape.value[i] = y
+        tape.kind[i] = <uint8_t>kind
+        tape.grad[i] = 0.0
+        tape.flags[i] = INT
         if label is not None:
             self.label = label
 
@@ -637,32 +887,89 @@ cdef class Value:
 
     @property
     def _children(self):
-        """The operands, in order."""
+        """The operands, in order; may be replaced, and then decides what `backward` visits, and in which order."""
         cdef Extra extra = extra_of(self)
-        cdef int op = tape.op[self.index]
         if extra is not None and extra.children is not None:
             return extra.children
-        if op <= CUSTOM:
-            return ()
-        if table[op].operands == BINARY:
-            return operand(self, False), operand(self, True)
-        return (operand(self, False),)
+        return operands(self)
+
+    @_children.setter
+    def _children(self, children):
+        cdef tuple values = tuple(children)
+        need_values(values, "_children")
+        custom(self).children = values
 
     @property
     def _prev(self):
-        """The operands, as a set."""
+        """The operands, as a set; may be replaced, as `_children`, by any iterable of Values."""
         return set(self._children)
+
+    @_prev.setter
+    def _prev(self, children):
+        cdef tuple values = tuple(children)
+        need_values(values, "_prev")
+        custom(self).children = values
 
     @property
     def _op(self):
-        """The operation that made this Value: '+', '*', '**3', 'ReLU', 'exp', ...; '' for a leaf."""
+        """The operation that made this Value: '+', '*', '**3', 'ReLU', 'exp', ...; '' for a leaf. May be replaced."""
         cdef Extra extra = extra_of(self)
         cdef int32_t i = self.index
+        cdef int op = operation(self)
         if extra is not None and extra.op is not None:
             return extra.op
-        if tape.op[i] == POWN:
+        if op == POWN:
             return f"**{number(tape.value[tape.b[i]], tape.kind[tape.b[i]] & KIND)}"
-        return table[tape.op[i]].label.decode()
+        return table[op].label.decode()
+
+    @_op.setter
+    def _op(self, op):
+        if not isinstance(op, str):
+            raise TypeError(f"_op must be a str, not {type(op).__name__}")
+        own_state(self).op = op
+
+    @property
+    def _local_grads(self):
+        """The local derivatives, a number for each child, at the current data; () where they are not known."""
+        cdef Extra extra = extra_of(self)
+        cdef int op = operation(self)
+        cdef int32_t a = tape.a[self.index]
+        cdef int32_t b = tape.b[self.index]
+        cdef double d[2]
+        if extra is not None and extra.partials is not None:
+            return extra.partials
+        if op <= CUSTOM:
+            return ()
+        partials(op, tape.value[a], tape.value[b], tape.value[self.index], &d[0], &d[1])
+        return tuple([number(d[k], INT if partial_is_int(op, k, tape.kind[a], tape.kind[b], tape.value[b])
+                             and fabs(d[k]) < EXACT else FLOAT)
+                      for k in range(2 if table[op].operands == BINARY else 1)])
+
+    @_local_grads.setter
+    def _local_grads(self, local_grads):
+        cdef tuple values = need_numbers(local_grads, "_local_grads")
+        cdef Extra extra = custom(self)
+        if len(values) != len(extra.children):
+            raise ValueError(f"{len(values)} local gradients for {len(extra.children)} children")
+        extra.partials = values
+
+    @property
+    def _backward(self):
+        """What `backward` calls at this node: it adds to the grads of the operands. May be replaced by a function."""
+        cdef Extra extra = extra_of(self)
+        if extra is not None and extra.backward is not BUILT_IN:
+            return extra.backward
+        return self._pull
+
+    @_backward.setter
+    def _backward(self, function):
+        global closures
+        closures = True
+        custom(self).backward = function
+
+    def _pull(self):
+        """Add to the operands' grads the local derivatives times this Value's grad: one step of the sweep."""
+        tape.pull(self.index)
 
     def backward(self):
         """Set this Value's grad to 1 and add to the grad of every Value it was computed from its derivative by that one.
@@ -676,6 +983,69 @@ cdef class Value:
         27.0
         """
         tape.sweep(self.index)
+
+    # ---- copies ----
+
+    def __copy__(self):
+        """A Value of its own with the same number, grad, operands and attributes."""
+        cdef Extra extra = extra_of(self)
+        w = new_node(type(self), operation(self), list(operands(self)), constant_of(self), self.data, self.grad)
+        if extra is not None:
+            set_custom(w, extra.children, extra.op, extra.partials,
+                       None if extra.backward is BUILT_IN else extra.backward)
+        set_attributes(w, attributes_of(self))
+        return w
+
+    def __deepcopy__(self, dict memo):
+        """A copy of the whole graph below this Value; what has been copied before is found in `memo`."""
+        cdef Extra extra
+        cdef list made = []
+        from copy import deepcopy
+
+        for v in graph_of(self):
+            if id(v) not in memo:
+                w = new_node(type(v), operation(v), [memo[id(u)] for u in operands(v)], constant_of(v), v.data, v.grad)
+                memo[id(v)] = w
+                memo.setdefault(id(memo), []).append(v)
+                made.append((v, w))
+        for v, w in made:
+            extra = extra_of(v)
+            if extra is not None:
+                set_custom(w, None if extra.children is None else [memo[id(u)] for u in extra.children], extra.op,
+                           extra.partials, None if extra.backward is BUILT_IN else rebound(extra.backward, memo))
+            set_attributes(w, deepcopy(attributes_of(v), memo))
+        return memo[id(self)]
+
+    def __reduce_ex__(self, protocol):
+        """For pickle, without recursion: a leaf by itself; any other Value with the graph below it.
+
+        Leaves are objects of their own in the pickle, so that what shares them still does.
+        """
+        cdef Extra extra
+        cdef dict place = {}
+        cdef list nodes = []
+        if is_leaf(self):
+            extra = extra_of(self)
+            return (restore_leaf, (type(self), self.data, self.grad, None if extra is None else extra.op),
+                    attributes_of(self))
+        graph = graph_of(self)
+        for v in graph:
+            place[id(v)] = len(place)
+        for v in graph:
+            if is_leaf(v):
+                nodes.append(v)
+                continue
+            extra = extra_of(v)
+            own = (None,) * 4
+            if extra is not None:
+                own = (None if extra.children is None else [place[id(u)] for u in extra.children], extra.op,
+                       extra.partials, None if extra.backward is BUILT_IN else extra.backward)
+            nodes.append((type(v), table[operation(v)].label.decode(), [place[id(u)] for u in operands(v)],
+                          constant_of(v), v.data, v.grad, *own, attributes_of(v)))
+        return restore_graph, (nodes,)
+
+    def __setstate__(self, state):
+        set_attributes(self, state)
 
     def __repr__(self):
         return f"Value(data={self.data}, grad={self.grad})"
@@ -1100,6 +1470,7 @@ cdef int finish() except -1:
     if <size_t>type.tp_basicsize != sizeof(Handle):
         raise ImportError("tapegrad.value: the layout of Value is not that of handle.h")
     set_offsets(type)
+    tape.break_cycles = break_cycles
     original_add, original_multiply = number_methods(type).nb_add, number_methods(type).nb_multiply
     original_negative, original_power = number_methods(type).nb_negative, number_methods(type).nb_power
     type.tp_new = <newfunc>new
