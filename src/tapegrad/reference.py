@@ -10,7 +10,9 @@ to each operand's `grad` the local derivative times the node's own.
 
 from __future__ import annotations
 
+import copy
 import math
+import types
 from math import inf, nan
 
 __all__ = ["Value", "dot", "prod", "sum"]
@@ -129,6 +131,9 @@ class Rule:
     def __init__(self, label, value, partials):
         self.label, self.value, self.partials = label, value, partials
 
+    def __reduce__(self):  # for pickle: rules are found again by their name
+        return _rule_of, (self.label,)
+
 
 def sigmoid(x):
     if x >= 0:
@@ -172,7 +177,7 @@ POWN = Rule("**n", power, lambda a, n, y: (0.0 if n == 0 else exact(n * _pow(a, 
 RULES = {
     rule.label: rule
     for rule in [
-        Rule("relu", lambda a: 0 if a < 0 else a, lambda a, y: (y > 0,)),
+        Rule("relu", lambda a: 0 if a < 0 else a, lambda a, y: (1 if y > 0 else 0,)),
         Rule("exp", math.exp, lambda a, y: (y,)),
         Rule("log", math.log, lambda a, y: (_div(1.0, a),)),
         Rule("tanh", math.tanh, lambda a, y: (1.0 - y * y,)),
@@ -242,6 +247,10 @@ RULES = {
 }
 
 
+def _rule_of(label):
+    return {"+": ADD, "*": MUL, "**": POW, "**n": POWN}.get(label) or RULES[label]
+
+
 # ---- the class ----
 
 
@@ -250,7 +259,7 @@ def _node(rule, children, data, constants=()):
     y = Value.__new__(Value)
     y._data = data if data.__class__ is float else exact(data)
     y._grad = 0
-    y._children = children
+    y._children = y._operands = children
     y._constants = constants
     y._rule = rule
     return y
@@ -266,6 +275,14 @@ def _leaf(x):
     return None if x is None else _node(None, (), x)
 
 
+def _values(children, what):
+    children = tuple(children)
+    for child in children:
+        if not isinstance(child, Value):
+            raise TypeError(f"{what} must be Values, not {type(child).__name__}")
+    return children
+
+
 class Value:
     """A number that remembers how it was computed; see `tapegrad.Value`, which this class defines.
 
@@ -277,18 +294,24 @@ class Value:
     """
 
     label = ""
+    _data = _grad = 0  # of a Value that was never initialised
+    _children = _operands = _constants = ()  # what `backward` visits; what the rule is about; its constants
+    _rule = None  # None for a leaf and for a node of the program's own
+    _name = None  # what `_op` shows, where it is not the rule's label
+    _partials_given = None  # local derivatives given by the program
+    _function = None  # the program's own function for this node, in a tuple
 
     def __init__(self, data, _children=(), _op="", label=None):
         self._data = number(data, "data")
         self._grad = 0
-        self._children = tuple(_children)
-        for child in self._children:
-            if not isinstance(child, Value):
-                raise TypeError(f"_children must be Values, not {type(child).__name__}")
-        if not isinstance(_op, str):
-            raise TypeError(f"_op must be a str, not {type(_op).__name__}")
-        self._constants = ()
-        self._rule = Rule(_op, None, None) if _op else None
+        self._children = _values(_children, "_children")
+        self._operands = self._constants = ()
+        self._rule = self._partials_given = self._function = None
+        self._name = ""
+        if isinstance(_op, (tuple, list)):
+            self._local_grads = _op
+        else:
+            self._op = _op
         if label is not None:
             self.label = label
 
@@ -312,39 +335,78 @@ class Value:
     def _prev(self):
         return set(self._children)
 
+    @_prev.setter
+    def _prev(self, children):
+        self._children = _values(children, "_prev")
+
     @property
     def _op(self):
+        if self._name is not None:
+            return self._name
         if self._rule is None:
             return ""
         if self._rule is POWN:
             return f"**{self._constants[0]}"
         return "ReLU" if self._rule is RULES["relu"] else self._rule.label
 
+    @_op.setter
+    def _op(self, op):
+        if not isinstance(op, str):
+            raise TypeError(f"_op must be a str, or a tuple of local gradients, not {type(op).__name__}")
+        self._name = op
+
+    @property
+    def _local_grads(self):
+        if self._partials_given is not None:
+            return self._partials_given
+        return tuple(exact(d) for d in self._partials()) if self._rule else ()
+
+    @_local_grads.setter
+    def _local_grads(self, local_grads):
+        given = tuple(number(d, "local gradients") for d in local_grads)
+        if len(given) != len(self._children):
+            raise ValueError(f"{len(given)} local gradients for {len(self._children)} children")
+        self._partials_given = given
+
+    @property
     def _backward(self):
+        return self._function[0] if self._function else self._pull
+
+    @_backward.setter
+    def _backward(self, function):
+        self._function = (function,)
+
+    def _pull(self):
         """Add to each operand's grad the local derivative times this node's grad: the chain rule."""
         rule, g = self._rule, self._grad
-        if rule is None or rule.partials is None:
+        if self._partials_given is not None:
+            on, partials = self._children, self._partials_given
+        elif rule is None:
             return
-        if g == 0:  # a zero adjoint always wins: exactly 0 is added, even where a derivative is inf or nan
-            partials = (g,) * len(self._children) if g.__class__ is float else self._partials()
-            for child, d in zip(self._children, partials, strict=True):
-                child._grad += 0.0 if isinstance(d, float) else 0
-        elif rule is ADD and g.__class__ is float:  # nearly all nodes are sums and products: written out for speed
-            a, b = self._children
+        elif rule is ADD and g.__class__ is float and g != 0.0:  # most nodes are these: written out for speed
+            a, b = self._operands
             a._grad += g
             b._grad += g
-        elif rule is MUL and g.__class__ is float:
-            a, b = self._children
+            return
+        elif rule is MUL and g.__class__ is float and g != 0.0:
+            a, b = self._operands
             da, db = b._data, a._data
             a._grad += da * g
             b._grad += db * g
+            return
+        elif g == 0 and g.__class__ is float:
+            on, partials = self._operands, (g,) * len(self._operands)
         else:
-            for child, d in zip(self._children, self._partials(), strict=True):
+            on, partials = self._operands, self._partials()
+        for child, d in zip(on, partials):  # noqa: B905 - a replaced _children may be shorter
+            if g == 0:  # a zero adjoint always wins: exactly 0 is added, even where d is inf or nan
+                child._grad += 0.0 if isinstance(d, float) or isinstance(g, float) else 0
+            else:
                 child._grad = exact(child._grad + exact(d * g))
 
     def _partials(self):
-        """The local derivatives, one for each child, at the current data."""
-        return self._rule.partials(*[child._data for child in self._children], *self._constants, self._data)
+        """The local derivatives, one for each operand, at the current data."""
+        return self._rule.partials(*[child._data for child in self._operands], *self._constants, self._data)
 
     def backward(self):
         """Visit what this Value was computed from in depth-first post-order, operands in order; sweep in reverse."""
@@ -353,13 +415,16 @@ class Value:
             v = todo.pop()
             if v is None:  # everything below the next one is in order
                 order.append(todo.pop())
-            elif v._children and id(v) not in visited:
+            elif (v._children or v._function) and id(v) not in visited:
                 visited.add(id(v))
                 todo += (v, None)
                 todo += v._children[::-1]
         self._grad = 1
         for v in reversed(order):
-            v._backward()
+            if v._function is None:
+                v._pull()
+            else:
+                v._function[0]()
 
     def __add__(self, other):
         if not isinstance(other, Value):
@@ -461,11 +526,100 @@ class Value:
     def __format__(self, spec):
         return format(self._data, spec) if spec else str(self)
 
+    def __copy__(self):
+        y = type(self).__new__(type(self))
+        y.__dict__.update(self.__dict__)
+        return y
+
+    def __deepcopy__(self, memo):
+        """A copy of the whole graph below this Value, without recursion; `memo` has what was copied before."""
+        made = []
+        for v in _graph(self):
+            if id(v) not in memo:
+                memo[id(v)] = y = type(v).__new__(type(v))
+                memo.setdefault(id(memo), []).append(v)
+                made.append((v, y))
+        for v, y in made:
+            for name, value in v.__dict__.items():
+                if name in ("_children", "_operands"):
+                    y.__dict__[name] = tuple(memo[id(child)] for child in value)
+                elif name == "_function":
+                    y._function = value and (_rebound(value[0], memo),)
+                else:
+                    y.__dict__[name] = value if name in _OURS else copy.deepcopy(value, memo)
+        return memo[id(self)]
+
+    def __reduce_ex__(self, protocol):
+        """For pickle, without recursion: a leaf by itself; any other Value with the graph below it."""
+        if not self._children and not self._operands and not self._function:
+            return _restore_leaf, (type(self),), dict(self.__dict__)
+        graph = _graph(self)
+        place = {id(v): k for k, v in enumerate(graph)}
+        nodes = []
+        for v in graph:
+            if not v._children and not v._operands and not v._function:
+                nodes.append(v)
+                continue
+            state = dict(v.__dict__)
+            for name in ("_children", "_operands"):
+                state[name] = [place[id(child)] for child in state.get(name, ())]
+            nodes.append((type(v), state))
+        return _restore_graph, (nodes,)
+
     def leaky_relu(self, negative_slope=0.01):
         return _apply(RULES["leaky_relu"], (self,), (number(negative_slope, "negative_slope"),))
 
     def elu(self, alpha=1.0):
         return _apply(RULES["elu"], (self,), (number(alpha, "alpha"),))
+
+
+# ---- copies of graphs ----
+
+_OURS = ("_data", "_grad", "_constants", "_rule", "_name", "_partials_given")  # nothing in them needs a deep copy
+
+
+def _graph(root):
+    """The Values that `root` is computed from and `root`, operands first."""
+    order, seen, todo = [], set(), [root]
+    while todo:
+        v = todo.pop()
+        if v is None:
+            order.append(todo.pop())
+        elif id(v) not in seen:
+            seen.add(id(v))
+            todo += (v, None, *v._operands, *v._children)
+    return order
+
+
+def _rebound(function, memo):
+    """A function of a node's own, with the copies in `memo` in place of the Values in its closure."""
+    if not isinstance(function, types.FunctionType) or function.__closure__ is None:
+        return function
+
+    def cell(old):
+        try:
+            return types.CellType(memo[id(old.cell_contents)])
+        except (ValueError, KeyError):  # an empty cell; something that is not copied
+            return old
+
+    cells = tuple(cell(old) for old in function.__closure__)
+    y = types.FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__, cells)
+    y.__kwdefaults__ = function.__kwdefaults__
+    return y
+
+
+def _restore_leaf(cls):
+    return cls.__new__(cls)
+
+
+def _restore_graph(nodes):
+    values = [v if isinstance(v, Value) else v[0].__new__(v[0]) for v in nodes]
+    for node, v in zip(nodes, values, strict=True):
+        if node is not v:
+            v.__dict__.update(node[1])
+            for name in ("_children", "_operands"):
+                v.__dict__[name] = tuple(values[k] for k in node[1][name])
+    return values[-1]
 
 
 _ROUND_TO = Rule("round", lambda a, ndigits: number(round(a, ndigits), "the result of round"), None)
