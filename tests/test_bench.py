@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tapegrad import __main__ as command
-from tapegrad.bench import backends, digits, graphs, main, memory, moons, report, timing, workloads
+from tapegrad.bench import backends, digits, gpt, graphs, main, memory, moons, report, timing, workloads
 
 TINY = workloads.Sizes(
     chains=3,
@@ -141,6 +141,38 @@ def test_digits_without_scikit_learn_says_what_to_install(
     assert "skipped: digits needs scikit-learn: pip install tapegrad[data]" in capsys.readouterr().out
 
 
+@pytest.fixture
+def in_a_checkout() -> None:
+    try:
+        gpt.examples()
+    except backends.Skip as skip:
+        pytest.skip(str(skip))
+
+
+@pytest.mark.usefixtures("in_a_checkout")
+def test_gpt_against_the_class_in_its_own_file(tmp_path: Path) -> None:
+    status, data = bench(tmp_path, "--only", "gpt")
+    assert status == 0
+    phases = ["training step: loss", "training step: backward", "training step: Adam", "training step"]
+    assert [(row["row"], row["baseline"]) for row in results(data, "gpt")] == [(phase, "own class") for phase in phases]
+
+
+@pytest.mark.usefixtures("in_a_checkout")
+def test_gpt_compares_losses_and_parameters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = gpt.checked
+    off_by_one_bit = iter([lambda x: x, lambda x: [*x[:-1], x[-1] * (1 + 2**-52)]])
+    monkeypatch.setattr(gpt, "checked", lambda module: next(off_by_one_bit)(right(module)))
+    status, data = bench(tmp_path, "--only", "gpt")
+    assert status == 1 and "gpt, " in data["mismatches"][0] and results(data, "gpt") == []
+
+
+def test_gpt_without_the_examples_says_where_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpt, "CHECKOUTS", [tmp_path])
+    status, data = bench(tmp_path, "--only", "gpt")
+    assert status == 0
+    assert "examples/gpt.py" in data["skipped"][0] and "checkout" in data["skipped"][0]
+
+
 @pytest.mark.skipif(not memory.STATUS.exists(), reason="needs /proc/self/status")
 def test_memory_is_measured(tmp_path: Path) -> None:
     status, data = bench(tmp_path, "--only", "memory")
@@ -255,7 +287,7 @@ def test_a_run_that_is_refused_leaves_no_json_and_spoils_none(tmp_path: Path) ->
 def test_list_names_every_workload(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--list"]) == 0
     names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
-    assert names == ["control", "wide", "chain", "dot", "moons", "digits", "memory", "growth"]
+    assert names == ["control", "wide", "chain", "dot", "moons", "gpt", "digits", "memory", "growth"]
 
 
 def test_patterns_are_parts_of_names_or_globs() -> None:

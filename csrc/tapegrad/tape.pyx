@@ -435,30 +435,44 @@ cdef int32_t sort_run(Tape t, Indices *order, Indices *stack) noexcept nogil:
     return answer
 
 
-cdef inline void pull_node(Tape t, int op, int32_t v) noexcept nogil:
+cdef void pull_node(Tape t, int op, int32_t v) noexcept nogil:
     """Add to the operands' grads the local derivatives times the grad of node v."""
-    cdef double g = t.grad[v]
-    if op <= CUSTOM:
-        return
-    if t.flags[v] & INT:
-        pull_careful(op, t.value, t.kind, t.grad, t.flags, t.a[v], t.b[v], t.value[v], g, 1)
-    elif g == 0.0:
-        pull_zero(op, t.grad, t.flags, t.a[v], t.b[v])
-    else:
-        pull(op, t.value, t.grad, t.flags, t.a[v], t.b[v], t.value[v], g)
+    if op > CUSTOM:
+        if t.flags[v] & INT or t.grad[v] == 0.0:
+            pull_careful(op, t.value, t.kind, t.grad, t.flags, t.a[v], t.b[v], t.value[v], t.grad[v], t.flags[v] & INT)
+        else:
+            pull(op, t.value, t.grad, t.flags, t.a[v], t.b[v], t.value[v], t.grad[v])
 
 
 cdef size_t pull_run(Tape t, const int32_t *order, size_t start, size_t stop) noexcept nogil:
     """Pull the nodes order[start - 1] down to order[stop]; where it stopped, which may be above a custom node."""
+    cdef const uint8_t *op = t.op
+    cdef const uint8_t *kind = t.kind
+    cdef const int32_t *a = t.a
+    cdef const int32_t *b = t.b
+    cdef const double *value = t.value
+    cdef double *grad = t.grad
+    cdef uint8_t *flags = t.flags
     cdef size_t k = start
     cdef int32_t v
+    cdef double g
     while k > stop:
         v = order[k - 1]
-        if t.op[v] == CUSTOM:
-            break
+        if op[v] <= CUSTOM:
+            if op[v] == CUSTOM:
+                break
+            k -= 1
+            flags[v] &= ~<int>VISITED       # a leaf, which can only be the root
+            continue
         k -= 1
-        t.flags[v] &= ~<int>VISITED
-        pull_node(t, t.op[v], v)
+        flags[v] &= ~<int>VISITED
+        g = grad[v]
+        if flags[v] & INT:
+            pull_careful(op[v], value, kind, grad, flags, a[v], b[v], value[v], g, 1)
+        elif g == 0.0:
+            pull_zero(op[v], grad, flags, a[v], b[v])
+        else:
+            pull(op[v], value, grad, flags, a[v], b[v], value[v], g)
     return k
 
 

@@ -575,6 +575,32 @@ cdef Extra custom(Value v):
     return extra
 
 
+cdef int make_own(Value v, object _children, object _op) except -1:
+    """Make v a node of the program's own: these children, this name or these local gradients; a leaf without any."""
+    cdef tuple children = tuple(_children)
+    cdef tuple given = None
+    cdef Extra extra
+    need_values(children, "_children")
+    if not isinstance(_op, str):
+        if not isinstance(_op, (tuple, list)):
+            raise TypeError(f"_op must be a str, or a tuple of local gradients, not {type(_op).__name__}")
+        given = need_numbers(_op, "local gradients")
+        if len(given) != len(children):
+            raise ValueError(f"{len(given)} local gradients for {len(children)} children")
+        _op = ""
+    if not children and not _op and handle(v).state == NULL:
+        return 0
+    extra = own_state(v)
+    extra.children = children
+    extra.backward = BUILT_IN
+    extra.partials = given
+    extra.op = _op
+    extra.code = 0
+    extra.keep = None
+    tape.op[v.index] = CUSTOM if children else LEAF
+    return 0
+
+
 cdef int need_values(tuple values, str what) except -1:
     for value in values:
         if not isinstance(value, Value):
@@ -800,31 +826,12 @@ cdef class Value:
         cdef double y = 0.0
         cdef int kind = 0
         cdef int32_t i
-        cdef tuple children = ()
-        cdef tuple given = None
-        cdef Extra extra
         need_number(data, "data", &y, &kind)
-        if _children is not ():
-            children = tuple(_children)
-            need_values(children, "_children")
-        if type(_op) is not str and not isinstance(_op, str):
-            if not isinstance(_op, (tuple, list)):
-                raise TypeError(f"_op must be a str, or a tuple of local gradients, not {type(_op).__name__}")
-            given = need_numbers(_op, "local gradients")
-            if len(given) != len(children):
-                raise ValueError(f"{len(given)} local gradients for {len(children)} children")
-            _op = ""
-        extra = extra_of(self)
-        if children or _op or extra is not None:
-            extra = own_state(self)
-            extra.children = children
-            extra.op = _op
-            extra.keep = None
-            extra.backward = BUILT_IN
-            extra.partials = given
-            extra.code = 0
+        if _op is not "" or _children is not () or handle(self).state != NULL:
+            make_own(self, _children, _op)
         i = self.index
-        tape.op[i] = CUSTOM if children else LEAF
+        if tape.op[i] != CUSTOM:
+            tape.op[i] = LEAF
         tape.a[i] = tape.b[i] = i
         tape.value[i] = y
         tape.kind[i] = <uint8_t>kind

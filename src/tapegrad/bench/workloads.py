@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from typing import Any
 
-from tapegrad.bench import digits, graphs, growth, memory, moons
+from tapegrad.bench import digits, gpt, graphs, growth, memory, moons
 from tapegrad.bench.timing import Pace
 
 
@@ -48,6 +48,7 @@ WORKLOADS = [
     Workload("chain", "eager: one long chain of operations, x = x*a + b", graphs.long),
     Workload("dot", "a dot product and its gradient in both operands", graphs.dots),
     Workload("moons", "one training step of micrograd's demo, MLP(2, [16, 16, 1]) on two moons", moons.step),
+    Workload("gpt", "one training step of examples/gpt.py, a GPT of 4,128 scalar parameters", gpt.step),
     Workload("digits", "THE MAIN JOB: training a classifier of real handwritten digits", digits.train),
     Workload("memory", "bytes per node, by the growth of a process that builds one chain", memory.per_node),
     Workload("growth", "nanoseconds per node from 10,000 to 20,000,000 nodes", growth.growth),
