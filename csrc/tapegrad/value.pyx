@@ -122,11 +122,16 @@ cdef void dealloc(PyObject *self) noexcept:
     cdef PyTypeObject *type = type_at(self)
     cdef int32_t i = h.index
     cdef bint exact = type == type_of(Value)
+    cdef PyObject *state
     if h.state != NULL or h.attrs != NULL or h.weakrefs != NULL or not exact:
-        if (exact and i >= 0 and h.state == NULL and h.attrs != NULL and dict_size(h.attrs)
-                and (i != tape.size - 1 or tape.frozen)):
+        if (exact and i >= 0 and h.attrs != NULL and dict_size(h.attrs) and (i != tape.size - 1 or tape.frozen)
+                and (h.state == NULL or type_at(h.state) != type_of(Extra))):
+            state = h.state                 # a parked handle owns nothing: whoever finds it again gives it this anew
+            h.state = NULL
+            gc_untrack(self)
             set_refcnt(self, 1)             # the tape's
             tape.kind[i] |= PARKED
+            Py_XDECREF(state)
             return
         gc_untrack(self)
         detach(h)
