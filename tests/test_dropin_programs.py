@@ -478,11 +478,11 @@ def test_row_29_subclasses(Value):
 )  # fmt: skip
 def test_row_29_a_malformed_pickle_is_an_exception(nodes_):
     from tapegrad import Value
-    from tapegrad.value import restore_graph
+    from tapegrad.value import _restore_graph
 
     damaged = [tuple(Value if x == "V" else x for x in node) if isinstance(node, tuple) else node for node in nodes_]
     with pytest.raises((ValueError, TypeError, IndexError, AttributeError)):
-        restore_graph(damaged)
+        _restore_graph(damaged, 0)
     assert (Value(2.0) * 3.0).data == 6.0
 
 
@@ -530,5 +530,15 @@ def test_row_30_a_value_crosses_threads(Value):
 
 def test_both_cores_have_the_same_attributes():
     names = [{n for n in dir(e.Value) if not n.startswith("__")} for e in ENGINES.values()]
-    internal = {"_data", "_grad", "_operands", "_constants", "_rule", "_name", "_partials_given", "_function", "_partials"}
+    internal = {
+        "_data",
+        "_grad",
+        "_operands",
+        "_constants",
+        "_rule",
+        "_name",
+        "_partials_given",
+        "_function",
+        "_partials",
+    }
     assert names[0] - internal == names[1]

@@ -122,22 +122,20 @@ cdef void dealloc(PyObject *self) noexcept:
     cdef PyTypeObject *type = type_at(self)
     cdef int32_t i = h.index
     cdef bint exact = type == type_of(Value)
-    cdef PyObject *state
     if h.state != NULL or h.attrs != NULL or h.weakrefs != NULL or not exact:
         if (exact and i >= 0 and h.attrs != NULL and dict_size(h.attrs) and (i != tape.size - 1 or tape.frozen)
                 and (h.state == NULL or type_at(h.state) != type_of(Extra))):
-            state = h.state                 # a parked handle owns nothing: whoever finds it again gives it this anew
-            h.state = NULL
             gc_untrack(self)
             set_refcnt(self, 1)             # the tape's
             tape.kind[i] |= PARKED
-            Py_XDECREF(state)
+            let_go_of_state(h)              # a parked handle owns nothing: whoever finds it again gives it this anew
             return
         gc_untrack(self)
         detach(h)
         if h.weakrefs != NULL:
             clear_weakrefs(self)
-        clear(self)
+        let_go_of_state(h)
+        let_go_of_attributes(h)
     elif i >= 0:
         release(tape, i)
     h.index = -1
@@ -171,16 +169,28 @@ cdef int traverse(PyObject *self, visitproc visit, void *arg) noexcept:
 
 
 cdef int clear(PyObject *self) noexcept:
+    """For the cycle collector, which has found self in a cycle. Plain attributes stay: they are in none, and the graph
+    may still give them back."""
     cdef Handle *h = <Handle *>self
-    cdef PyObject *state = h.state
-    cdef PyObject *attrs = h.attrs
+    cdef bint plain = h.state == NULL or type_at(h.state) != type_of(Extra)
     if type_at(self) == type_of(Value):
         gc_untrack(self)                    # as all that hold no references; dealloc relies on it
-    h.state = NULL
-    h.attrs = NULL
-    Py_XDECREF(state)
-    Py_XDECREF(attrs)
+    let_go_of_state(h)
+    if not plain:
+        let_go_of_attributes(h)
     return 0
+
+
+cdef void let_go_of_state(Handle *h) noexcept:
+    cdef PyObject *state = h.state
+    h.state = NULL
+    Py_XDECREF(state)
+
+
+cdef void let_go_of_attributes(Handle *h) noexcept:
+    cdef PyObject *attrs = h.attrs
+    h.attrs = NULL
+    Py_XDECREF(attrs)
 
 
 cdef void set_state(Value v, object state) noexcept:
@@ -633,26 +643,28 @@ cdef tuple children_of(Value v):
 
 
 cdef list graph_of(Value root):
-    """The Values that `root` is computed from and `root`, operands first. While the list is kept, so are the nodes."""
-    cdef list order = []
+    """`root` and the Values it is computed from, operands first. While the list is kept, so are the nodes."""
+    cdef dict found = {}
     cdef list todo = [root]
-    cdef set seen = set()
     while todo:
         v = todo.pop()
-        if v is None:
-            order.append(todo.pop())
-        elif id(v) not in seen:
-            seen.add(id(v))
-            todo += (v, None)
+        if id(v) not in found:
+            found[id(v)] = v
             todo += operands(v)
             if tape.op[(<Value>v).index] == CUSTOM:
                 todo += children_of(v)
-    return order
+    return sorted(found.values(), key=_index_of)
+
+
+def _index_of(Value v):
+    return v.index
 
 
 cdef bint is_leaf(Value v) noexcept:
     """Whether v is a leaf of which a pickle needs to know only its number, grad, name and attributes."""
-    return tape.op[v.index] == LEAF
+    cdef Extra extra = extra_of(v)
+    return tape.op[v.index] == LEAF or (operation(v) == LEAF and extra is not None and not extra.children
+                                        and extra.backward is BUILT_IN)
 
 
 cdef dict attributes_of(Value v):
@@ -708,7 +720,7 @@ cdef int set_custom(Value w, object children, object op, object partials, object
         need_values(tuple(children), "_children")
         custom(w).children = tuple(children)
         if partials is not None:
-            w._local_grads = partials
+            custom(w).partials = need_numbers(partials, "local gradients")
         if backward is not None:
             w._backward = backward
     if op is not None:
@@ -736,7 +748,7 @@ cdef bint is_copied(object cell, dict memo) except -1:
         return False
 
 
-def restore_leaf(cls, data, grad, op):
+def _restore_leaf(cls, data, grad, op):
     """For pickle: a leaf."""
     v = new_node(cls, LEAF, None, None, data, grad)
     if op is not None:
@@ -744,8 +756,8 @@ def restore_leaf(cls, data, grad, op):
     return v
 
 
-def restore_graph(list nodes):
-    """For pickle: the Values of a graph, of which the last is the one that was pickled."""
+def _restore_graph(list nodes, root):
+    """For pickle: the Values of a graph, of which number `root` is the one that was pickled."""
     cdef list values = []
     cdef int op
     for node in nodes:
@@ -762,9 +774,7 @@ def restore_graph(list nodes):
             children, op_name, partials, backward, attributes = node[6:]
             set_custom(w, None if children is None else [values[k] for k in children], op_name, partials, backward)
             set_attributes(w, attributes)
-    if not values:
-        raise ValueError("a pickled Value has no nodes")
-    return values[len(values) - 1]
+    return values[root]
 
 
 cdef bint closures = False                  # whether any Value has ever had a function of its own
@@ -1038,7 +1048,7 @@ cdef class Value:
         cdef list nodes = []
         if is_leaf(self):
             extra = extra_of(self)
-            return (restore_leaf, (type(self), self.data, self.grad, None if extra is None else extra.op),
+            return (_restore_leaf, (type(self), self.data, self.grad, None if extra is None else extra.op),
                     attributes_of(self))
         graph = graph_of(self)
         for v in graph:
@@ -1054,7 +1064,7 @@ cdef class Value:
                        extra.partials, None if extra.backward is BUILT_IN else extra.backward)
             nodes.append((type(v), table[operation(v)].label.decode(), [place[id(u)] for u in operands(v)],
                           constant_of(v), v.data, v.grad, *own, attributes_of(v)))
-        return restore_graph, (nodes,)
+        return _restore_graph, (nodes, place[id(self)])
 
     def __setstate__(self, state):
         set_attributes(self, state)

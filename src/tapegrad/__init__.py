@@ -12,7 +12,11 @@ from tapegrad import functions as _functions
 from tapegrad.engine import Value
 from tapegrad.functions import *
 
-__all__ = ["Value"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tapegrad.alias import install
+
+__all__ = ["Value", "install"]
 __all__ += _functions.__all__
 
 
@@ -21,6 +25,10 @@ def __getattr__(name: str) -> object:
         from importlib.metadata import version
 
         return version("tapegrad")
+    if name == "install":
+        from tapegrad.alias import install
+
+        return install
     if name == "nn":
         from importlib import import_module
 

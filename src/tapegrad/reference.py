@@ -126,10 +126,11 @@ def power(a, b):
 
 class Rule:
     """An operation: its label, its value as a function of its operands and its local derivatives as a function of
-    its operands and its value, one for each child."""
+    its operands and its value, one for each child. The derivatives are floats, except where `ints` says that those of
+    ints are ints."""
 
-    def __init__(self, label, value, partials):
-        self.label, self.value, self.partials = label, value, partials
+    def __init__(self, label, value, partials, ints=False):
+        self.label, self.value, self.partials, self.ints = label, value, partials, ints
 
     def __reduce__(self):  # for pickle: rules are found again by their name
         return _rule_of, (self.label,)
@@ -162,8 +163,8 @@ _LN2, _LN10, _2_SQRTPI = 0.6931471805599453, 2.302585092994046, 1.12837916709551
 _SQRT1_2, _1_SQRT2PI = 0.7071067811865476, 0.3989422804014327
 
 # The rules that Python has syntax for, then the named ones: RULES[name] is the rule of the method of that name.
-ADD = Rule("+", lambda a, b: a + b, lambda a, b, y: (1, 1))
-MUL = Rule("*", lambda a, b: a * b, lambda a, b, y: (b, a))
+ADD = Rule("+", lambda a, b: a + b, lambda a, b, y: (1, 1), ints=True)
+MUL = Rule("*", lambda a, b: a * b, lambda a, b, y: (b, a), ints=True)
 POW = Rule(
     "**",
     power,
@@ -172,12 +173,12 @@ POW = Rule(
         0.0 if a == 0 and b >= 0 else y * _log(a),
     ),
 )
-POWN = Rule("**n", power, lambda a, n, y: (0.0 if n == 0 else exact(n * _pow(a, n - 1)),))
+POWN = Rule("**n", power, lambda a, n, y: (0.0 if n == 0 else exact(n * _pow(a, n - 1)),), ints=True)
 
 RULES = {
     rule.label: rule
     for rule in [
-        Rule("relu", lambda a: 0 if a < 0 else a, lambda a, y: (1 if y > 0 else 0,)),
+        Rule("relu", lambda a: 0 if a < 0 else a, lambda a, y: (1 if y > 0 else 0,), ints=True),
         Rule("exp", math.exp, lambda a, y: (y,)),
         Rule("log", math.log, lambda a, y: (_div(1.0, a),)),
         Rule("tanh", math.tanh, lambda a, y: (1.0 - y * y,)),
@@ -359,7 +360,7 @@ class Value:
     def _local_grads(self):
         if self._partials_given is not None:
             return self._partials_given
-        return tuple(exact(d) for d in self._partials()) if self._rule else ()
+        return tuple(exact(+d) for d in self._partials()) if self._rule else ()
 
     @_local_grads.setter
     def _local_grads(self, local_grads):
@@ -406,7 +407,8 @@ class Value:
 
     def _partials(self):
         """The local derivatives, one for each operand, at the current data."""
-        return self._rule.partials(*[child._data for child in self._operands], *self._constants, self._data)
+        partials = self._rule.partials(*[child._data for child in self._operands], *self._constants, self._data)
+        return partials if self._rule.ints else [float(d) for d in partials]
 
     def backward(self):
         """Visit what this Value was computed from in depth-first post-order, operands in order; sweep in reverse."""

@@ -1,0 +1,261 @@
+"""`tapegrad run`: a program as `python` would run it, with micrograd, or a class of its own, replaced by ours.
+
+alias      what makes `import micrograd` mean ours
+replace    what puts ours in place of a class that the program defines; `likeness` is how it judges that class
+compare    both ways, side by side
+
+Everything here is on the way to somebody's program, so it imports little and late.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import CodeType, ModuleType, TracebackType
+    from typing import NoReturn
+
+__all__ = ["Target", "main"]
+
+USAGE = "usage: tapegrad run [--replace CLASS]... [--compare] (SCRIPT | -m MODULE) [ARGS...]"
+HELP = f"""{USAGE}
+
+Run a Python program as `python SCRIPT ARGS...` or `python -m MODULE ARGS...` would,
+with `import micrograd` meaning tapegrad, for that process only.
+
+options:
+  --replace CLASS  put tapegrad's Value in place of the class of this name that the program defines,
+                   or say why not and run nothing; may be repeated
+  --compare        run the program both ways, as it is and replaced, and say whether the output and
+                   the exit status are the same and how long each took
+  -h, --help       show this message and exit
+
+exit status: the program's; 2 if it cannot be run, or a class cannot be replaced;
+with --compare, 0 if both ways did the same and 1 if not"""
+
+
+class UsageError(Exception):
+    """What is wrong with the command line, or with what it names; exit status 2."""
+
+
+class Target:
+    """What to run: a script's path or, if `is_module`, a module's name; its arguments; the classes to replace."""
+
+    def __init__(self, name: str, is_module: bool, arguments: list[str], replaced: list[str]) -> None:
+        self.name, self.is_module, self.arguments, self.replaced = name, is_module, arguments, replaced
+
+    def command_line(self) -> list[str]:
+        """What comes after `python` to run it as it is."""
+        return [*(["-m"] if self.is_module else []), self.name, *self.arguments]
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run `tapegrad run` with the arguments `argv`.
+
+    The program's exceptions, SystemExit and KeyboardInterrupt among them, come out of here as they would come out of
+    the program; 0 when it ends without one; 2 when it could not be started.
+    """
+    try:
+        target, compare = parse(list(argv))
+        if target is None:
+            print(HELP)
+            return 0
+        if compare:
+            from tapegrad.compare import compare as both
+
+            prepare(target, say=lambda _: None)  # for its complaints: if one of the two ways fails, none is run
+            return both(target)
+        start = prepare(target, say=lambda notice: print(f"tapegrad run: {notice}", file=sys.stderr))
+    except UsageError as error:
+        print(f"tapegrad run: {error}", file=sys.stderr)
+        return 2
+    from tapegrad.alias import install
+
+    install()
+    start()
+    return 0
+
+
+def parse(words: list[str]) -> tuple[Target | None, bool]:
+    """The target (None: --help) and whether to compare. Options end at the program's name."""
+    replaced: list[str] = []
+    compare = False
+    while words:
+        word = words.pop(0)
+        if word in ("-h", "--help"):
+            return None, False
+        if word == "--compare":
+            compare = True
+        elif word == "--replace" or word.startswith("--replace="):
+            name = word[10:] if word != "--replace" else words.pop(0) if words else ""
+            if not all(part.isidentifier() for part in name.split(",")):
+                raise UsageError(f"--replace takes the name of a class, not {name!r}\n{USAGE}")
+            replaced += name.split(",")
+        elif word == "-m" or (word.startswith("-m") and word[2:]):
+            name = word[2:] or (words.pop(0) if words else "")
+            if not name:
+                raise UsageError(f"-m takes the name of a module\n{USAGE}")
+            return Target(name, True, words, replaced), compare
+        elif word == "--" and words:
+            return Target(words[0], False, words[1:], replaced), compare
+        elif word == "-":
+            raise UsageError("a program on the standard input is not supported: name a file or a module")
+        elif word.startswith("-"):
+            raise UsageError(f"unknown option {word}\n{USAGE}")
+        else:
+            return Target(word, False, words, replaced), compare
+    raise UsageError(f"which program? Name a file, or a module with -m\n{USAGE}")
+
+
+def prepare(target: Target, say: Callable[[str], None]) -> Callable[[], None]:
+    """All that can fail before the program starts, and a function that starts it."""
+    if target.is_module:
+        return prepare_module(target, say)
+    filename = os.path.join(os.getcwd(), target.name)  # as python does: made absolute, not normalised
+    if is_path_entry(filename):
+        if target.replaced:
+            raise UsageError(f"--replace needs a source file or a module: {target.name!r} is a directory or archive")
+        return lambda: run_module("__main__", path=filename, argv=[target.name, *target.arguments])
+    try:
+        with open(filename, "rb") as file:
+            source = file.read()
+    except OSError as error:
+        raise UsageError(f"can't open file {filename!r}: [Errno {error.errno}] {error.strerror}") from None
+    if filename.endswith(".pyc"):
+        raise UsageError(f"compiled files are not supported: run the source of {filename!r}")
+    code = with_ours(source, filename, target.replaced, say)
+    directory = os.path.dirname(os.path.realpath(filename))
+    return lambda: run_script(source if code is None else code, filename, directory, [target.name, *target.arguments])
+
+
+def prepare_module(target: Target, say: Callable[[str], None]) -> Callable[[], None]:
+    directory, argv = os.getcwd(), ["-m", *target.arguments]
+    if not target.replaced:
+        return lambda: run_module(target.name, path=directory, argv=argv)
+    from tapegrad.alias import install
+    from tapegrad.replace import find_source
+
+    install()  # finding a module imports the packages that it is in
+    set_path(directory)
+    try:
+        spec, source = find_source(target.name)
+    except ImportError as error:
+        raise UsageError(str(error)) from None
+    code = with_ours(source, spec.origin or target.name, target.replaced, say)
+
+    class Once:
+        """Gives runpy the spec that was found, with the code that was made of it."""
+
+        @staticmethod
+        def find_spec(name: str, path: object = None, target: object = None) -> object:
+            return spec if name == spec.name else None
+
+    def start() -> None:
+        if code is not None:
+            spec.loader.get_code = lambda name: code
+            sys.meta_path.insert(0, Once)  # type: ignore[arg-type]
+        run_module(target.name, path=directory, argv=argv)
+
+    return start
+
+
+def with_ours(source: bytes, filename: str, names: list[str], say: Callable[[str], None]) -> CodeType | None:
+    """The program with ours in place of the classes `names`; None if it is to be compiled as it is."""
+    if not names:
+        return None
+    from tapegrad.replace import RefusalError, replace
+
+    try:
+        tree, notices = replace(source, filename, names)
+    except SyntaxError:
+        return None  # the program shows it when it is run
+    except RefusalError as refusal:
+        raise UsageError(str(refusal)) from None
+    for notice in notices:
+        say(notice)
+    return compile(tree, filename, "exec", dont_inherit=True)
+
+
+def is_path_entry(filename: str) -> bool:
+    """Whether python would look for a `__main__` in it: a directory or a zip archive."""
+    for hook in sys.path_hooks:
+        try:
+            hook(filename)
+        except ImportError:
+            continue
+        return True
+    return False
+
+
+def set_path(entry: str) -> None:
+    """Put `entry` where python puts the program's directory."""
+    if not sys.flags.safe_path:
+        sys.path[0] = entry
+
+
+def new_main() -> ModuleType:
+    """A fresh `__main__`, with what python gives it before it knows what to run."""
+    old = sys.modules["__main__"]
+    module = type(sys)("__main__")
+    for name, value in (("__annotations__", {}), ("__builtins__", sys.modules["builtins"])):
+        if name in vars(old):  # which of them there are depends on the version of Python
+            vars(module)[name] = value
+    sys.modules["__main__"] = module
+    return module
+
+
+def run_script(program: bytes | CodeType, filename: str, directory: str, argv: list[str]) -> None:
+    """Run source or code as `python filename` does."""
+    from importlib.machinery import SourceFileLoader
+
+    main = vars(new_main())
+    main.update(__file__=filename, __loader__=SourceFileLoader("__main__", filename))
+    if sys.version_info < (3, 15):
+        main["__cached__"] = None
+    sys.argv[:] = argv
+    set_path(directory)
+    try:
+        exec(compile(program, filename, "exec", dont_inherit=True) if isinstance(program, bytes) else program, main)
+    except BaseException as error:
+        leave(error)
+
+
+def run_module(name: str, path: str, argv: list[str]) -> None:
+    """Run a module as `python -m name` does or, for `__main__`, what `path` has of that name as `python path` does."""
+    from runpy import _run_module_as_main  # type: ignore[attr-defined]  # what python itself calls, by this name
+
+    new_main()
+    sys.argv[:] = argv
+    set_path(path)
+    try:
+        _run_module_as_main(name, name != "__main__")
+    except BaseException as error:
+        leave(error)
+
+
+def leave(error: BaseException) -> NoReturn:
+    """Let `error` end the process, and see to it that what is shown of it begins below the frame that caught it."""
+    below = error.__traceback__ and error.__traceback__.tb_next
+    if not isinstance(error, SystemExit):  # the interpreter, not a hook, sees to that one
+        show(error, below)
+    raise error
+
+
+def show(error: BaseException, traceback: TracebackType | None) -> None:
+    """Make the interpreter's call of sys.excepthook for `error`, when it comes, one with this traceback."""
+    hook = getattr(sys, "excepthook", sys.__excepthook__)
+
+    def excepthook(kind: type[BaseException], value: BaseException, whole: TracebackType | None) -> None:
+        sys.excepthook = hook
+        if value is error:
+            value.__traceback__ = sys.last_traceback = whole = traceback
+        try:
+            hook(kind, value, whole)
+        except BaseException as second:  # of the program's own hook: the interpreter shows it
+            second.__traceback__ = second.__traceback__ and second.__traceback__.tb_next
+            raise
+
+    sys.excepthook = excepthook
