@@ -90,7 +90,7 @@ cdef class Tape:
     cdef list sort(self, int32_t root, Indices *order, Indices *stack)
     cdef int push_children(self, Extra extra, Indices *stack) except -1
     cdef int pull_custom(self, int32_t node, bint by_function) except -1
-    cdef int pull(self, int32_t node) except -1
+    cdef int pull_at(self, int32_t node) except -1
 
 
 cdef inline int room(Tape t, int32_t count) except -1:

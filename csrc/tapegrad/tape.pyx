@@ -265,7 +265,7 @@ cdef class Tape:
         cdef Indices order = self.order, stack = self.stack     # ours until the end: a sweep may run inside a sweep
         cdef size_t left
         cdef list alive
-        cdef bint marked = True
+        cdef bint marked
         self.order.at = self.stack.at = NULL
         self.order.size = self.order.capacity = self.stack.size = self.stack.capacity = 0
         order.size = stack.size = 0
@@ -273,6 +273,7 @@ cdef class Tape:
         self.set_limit()
         try:
             alive = self.sort(root, &order, &stack)
+            marked = not alive
             self.grad[root] = 1.0
             self.flags[root] = INT | (self.flags[root] & VISITED)
             left = order.size
@@ -325,7 +326,7 @@ cdef class Tape:
                     alive.append(<object><PyObject *>self.handle[node])
                     if self.handle[node].state != NULL and isinstance(<object>self.handle[node].state, Extra):
                         self.push_children(<Extra>self.handle[node].state, stack)
-        except:
+        except BaseException:
             for k in range(stack.size):
                 if stack.at[k] < 0:
                     self.flags[~stack.at[k]] &= ~<int>VISITED
@@ -368,7 +369,7 @@ cdef class Tape:
             pull_node(self, extra.code, node)
         return 0
 
-    cdef int pull(self, int32_t node) except -1:
+    cdef int pull_at(self, int32_t node) except -1:
         """What the sweep does at this node where the program has replaced nothing."""
         if self.op[node] == CUSTOM:
             return self.pull_custom(node, False)

@@ -713,14 +713,13 @@ cdef Value new_node(object cls, int op, list on, object constant, object data, o
     return w
 
 
-cdef int set_custom(Value w, object children, object op, object partials, object backward) except -1:
+cdef int set_custom(Value w, object children, object op, object local_grads, object backward) except -1:
     """Give w what the program has replaced; None stands for nothing."""
-    cdef Extra extra
     if children is not None:
         need_values(tuple(children), "_children")
         custom(w).children = tuple(children)
-        if partials is not None:
-            custom(w).partials = need_numbers(partials, "local gradients")
+        if local_grads is not None:
+            custom(w).partials = need_numbers(local_grads, "local gradients")
         if backward is not None:
             w._backward = backward
     if op is not None:
@@ -771,8 +770,8 @@ def _restore_graph(list nodes, root):
         values.append(new_node(cls, op, [values[k] for k in on], constant, data, grad))
     for node, w in zip(nodes, values):
         if node is not w:
-            children, op_name, partials, backward, attributes = node[6:]
-            set_custom(w, None if children is None else [values[k] for k in children], op_name, partials, backward)
+            children, op_name, local_grads, backward, attributes = node[6:]
+            set_custom(w, None if children is None else [values[k] for k in children], op_name, local_grads, backward)
             set_attributes(w, attributes)
     return values[root]
 
@@ -991,7 +990,7 @@ cdef class Value:
 
     def _pull(self):
         """Add to the operands' grads the local derivatives times this Value's grad: one step of the sweep."""
-        tape.pull(self.index)
+        tape.pull_at(self.index)
 
     def backward(self):
         """Set this Value's grad to 1 and add to the grad of every Value it was computed from its derivative by that one.
