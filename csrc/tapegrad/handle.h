@@ -7,7 +7,7 @@
 
 typedef struct {
     PyObject_HEAD
-    int32_t index;          /* the node's index, -1 for none */
+    int32_t index;          /* the node's index; 0 for none, as in memory fresh from an allocator */
     PyObject *state;        /* NULL for nearly all; see tape.pxd */
     PyObject *attrs;        /* its __dict__; NULL until the program sets an attribute of its own */
     PyObject *weakrefs;

@@ -29,7 +29,7 @@ ctypedef struct Indices:    # a growing array of node indices
 
 cdef extern from "handle.h" nogil:
     ctypedef struct Handle "TgHandle":
-        int32_t index               # the node's index, -1 for none
+        int32_t index               # the node's index; 0 for none: node 0 is nobody's, a number 0 that always is there
         PyObject *state             # see Extra
         PyObject *attrs             # its __dict__
         PyObject *weakrefs

@@ -86,6 +86,9 @@ cdef class Tape:
     def __cinit__(self):
         self.max_size = MAX_NODES
         self.compact_at = MIN_COMPACT
+        self.grow(1)
+        push_leaf(self, 0.0, INT)           # node 0: see tape.pxd
+        self.set_limit()
 
     def __dealloc__(self):
         PyMem_RawFree(self.op)
@@ -100,23 +103,23 @@ cdef class Tape:
         PyMem_RawFree(self.stack.at)
 
     def __len__(self):
-        return self.size
+        return self.size - 1
 
     @property
     def capacity(self):
         """How many nodes there is memory for; it grows by doubling and is kept."""
-        return self.allocated
+        return self.allocated - 1
 
     @property
     def max_nodes(self):
         """How many nodes there may be; one more is a MemoryError that leaves everything as it was."""
-        return self.max_size
+        return self.max_size - 1
 
     @max_nodes.setter
     def max_nodes(self, int count):
-        if count < self.size:
-            raise ValueError(f"max_nodes must be at least the {self.size} nodes that there are, not {count}")
-        self.max_size = count
+        if count < len(self):
+            raise ValueError(f"max_nodes must be at least the {len(self)} nodes that there are, not {count}")
+        self.max_size = min(count, MAX_NODES - 1) + 1
         self.set_limit()
 
     def compact(self):
@@ -126,7 +129,7 @@ cdef class Tape:
         """
         if not self.frozen:
             self.squeeze()
-        return self.size
+        return len(self)
 
     # ---- room for nodes ----
 
@@ -140,7 +143,7 @@ cdef class Tape:
                 self.squeeze()
                 needed = <int64_t>self.size + count
             if needed > self.max_size:
-                raise MemoryError(f"the tape is full: {self.max_size} nodes are alive")
+                raise MemoryError(f"the tape is full: {len(self)} nodes are alive")
         if needed > self.allocated:
             self.grow(needed)
         self.set_limit()
@@ -173,17 +176,17 @@ cdef class Tape:
         cdef Handle *parked
         if self.frozen:
             return
-        while n > 0:
+        while n > 1 and not self.frozen:
             parked = self.handle[n - 1]
             if parked != NULL and not self.kind[n - 1] & PARKED:
                 break
             n -= 1
             if parked != NULL:
                 self.size = n
-                parked.index = -1
+                parked.index = 0
                 Py_DECREF(<object><PyObject *>parked)      # a weak reference may call back into the program
                 n = self.size
-        self.size = n
+            self.size = n
 
     cdef void thaw(self) noexcept:
         """The end of a sweep: nodes may move again."""
@@ -197,6 +200,7 @@ cdef class Tape:
         cdef int32_t i, live = 0
         cdef uint8_t *flags = self.flags
         orphans[0] = 0
+        flags[0] |= REACHED
         for i in range(self.size - 1, -1, -1):
             if (flags[i] & REACHED) or (self.handle[i] != NULL and not self.kind[i] & PARKED):
                 # a leaf and a custom node name themselves; a custom node's children have handles of their own
@@ -215,6 +219,9 @@ cdef class Tape:
         cdef Handle **dead = NULL
         if self.break_cycles != NULL:
             self.break_cycles(self)
+            if self.frozen:                 # that ran code of the program's, and another thread is in a sweep now
+                self.set_limit()
+                return
         live = self.mark(&orphans)
         if live < self.size:
             moved = <int32_t *>PyMem_RawMalloc(<size_t>self.size * sizeof(int32_t))
@@ -249,7 +256,7 @@ cdef class Tape:
                     self.handle[j].index = j
                 j += 1
             elif self.handle[i] != NULL:
-                self.handle[i].index = -1
+                self.handle[i].index = 0
                 dead[orphans] = self.handle[i]
                 orphans += 1
         self.size = j

@@ -97,7 +97,6 @@ cdef inline Value fresh():
         return <Value>o                     # the cast takes the first reference
     o = gc_new(type_of(Value))
     memset(<char *>o + sizeof(PyObject), 0, sizeof(Handle) - sizeof(PyObject))
-    (<Handle *>o).index = -1
     set_refcnt(o, 0)
     return <Value>o
 
@@ -109,7 +108,6 @@ cdef object new(PyTypeObject *type, PyObject *args, PyObject *kwargs):
         v = fresh()
     else:
         v = alloc(type)
-        v.index = -1
         set_state(v, Extra.__new__(Extra))  # an object of the program's own: the graph must give back the same one
     room(tape, 1)
     hold(tape, push_leaf(tape, 0.0, INT), handle(v))
@@ -123,7 +121,11 @@ cdef void dealloc(PyObject *self) noexcept:
     cdef int32_t i = h.index
     cdef bint exact = type == type_of(Value)
     if h.state != NULL or h.attrs != NULL or h.weakrefs != NULL or not exact:
-        if (exact and i >= 0 and h.attrs != NULL and dict_size(h.attrs) and (i != tape.size - 1 or tape.frozen)
+        if h.weakrefs != NULL:
+            clear_weakrefs(self)            # this may run code of the program's
+        i = h.index
+        if (exact and i > 0 and tape.handle[i] == h and h.attrs != NULL and dict_size(h.attrs)
+                and (i != tape.size - 1 or tape.frozen)
                 and (h.state == NULL or type_at(h.state) != type_of(Extra))):
             gc_untrack(self)
             set_refcnt(self, 1)             # the tape's
@@ -132,13 +134,11 @@ cdef void dealloc(PyObject *self) noexcept:
             return
         gc_untrack(self)
         detach(h)
-        if h.weakrefs != NULL:
-            clear_weakrefs(self)
         let_go_of_state(h)
         let_go_of_attributes(h)
-    elif i >= 0:
+    elif i > 0:
         release(tape, i)
-    h.index = -1
+    h.index = 0
     if exact and free_count < FREE_MAX:
         free_list[free_count] = self        # with its reference to the type
         free_count += 1
@@ -149,8 +149,8 @@ cdef void dealloc(PyObject *self) noexcept:
 
 cdef void detach(Handle *h) noexcept:
     cdef int32_t i = h.index
-    h.index = -1
-    if i >= 0 and tape.handle[i] == h:
+    h.index = 0
+    if i > 0 and tape.handle[i] == h:
         release(tape, i)
 
 
@@ -184,13 +184,34 @@ cdef int clear(PyObject *self) noexcept:
 cdef void let_go_of_state(Handle *h) noexcept:
     cdef PyObject *state = h.state
     h.state = NULL
-    Py_XDECREF(state)
+    let_go_of(state)
 
 
 cdef void let_go_of_attributes(Handle *h) noexcept:
     cdef PyObject *attrs = h.attrs
     h.attrs = NULL
-    Py_XDECREF(attrs)
+    let_go_of(attrs)
+
+
+cdef int depth = 0                          # of the calls of let_go_of under way
+cdef list later = []                        # what is to be let go of when they are done
+
+
+cdef void let_go_of(PyObject *o) noexcept:
+    """Give up a reference; a chain of Values of any length dies without deep recursion."""
+    global depth
+    if o == NULL:
+        return
+    if depth >= 40:
+        later.append(<object>o)
+        Py_XDECREF(o)
+        return
+    depth += 1
+    Py_XDECREF(o)
+    if depth == 1:
+        while later:
+            later.pop()
+    depth -= 1
 
 
 cdef void set_state(Value v, object state) noexcept:
@@ -248,17 +269,21 @@ cdef Extra own_state(Value v):
     if extra is not None:
         return extra
     extra = Extra.__new__(Extra)
+    if extra_of(v) is not None:             # a collection has run code that made one
+        return extra_of(v)
     extra.keep = anchor(v)
     set_state(v, extra)
     i = v.index
     tape.flags[i] |= REACHED
-    for j in range(i + 1, tape.size):
-        if tape.op[j] > CUSTOM and (tape.flags[tape.a[j]] | tape.flags[tape.b[j]]) & REACHED:
-            tape.flags[j] |= REACHED
-            if tape.handle[j] != NULL and not tape.kind[j] & PARKED and Py_REFCNT(<PyObject *>tape.handle[j]) > 0:
-                built.append(<object><PyObject *>tape.handle[j])
-    for j in range(i, tape.size):
-        tape.flags[j] &= ~<int>REACHED
+    try:
+        for j in range(i + 1, tape.size):
+            if tape.op[j] > CUSTOM and (tape.flags[tape.a[j]] | tape.flags[tape.b[j]]) & REACHED:
+                tape.flags[j] |= REACHED
+                if tape.handle[j] != NULL and not tape.kind[j] & PARKED and Py_REFCNT(<PyObject *>tape.handle[j]) > 0:
+                    built.append(<object><PyObject *>tape.handle[j])
+    finally:
+        for j in range(i, tape.size):
+            tape.flags[j] &= ~<int>REACHED
     for w in built:
         keep(w, v)
     return extra
@@ -405,7 +430,7 @@ cdef inline object with_leaf(Value v, double x, int kind, int op):
     cdef double y
     room(tape, 2)
     i = v.index
-    y = evaluate(op, tape.value[i], x, tape.kind[i], kind, &k)
+    y = evaluate(op, tape.value[i], x, tape.kind[i] & KIND, kind, &k)
     leaf = push_leaf(tape, x, kind)
     hold(tape, push(tape, op, i, leaf, y, k), handle(out))
     if handle(v).state != NULL:
@@ -504,7 +529,7 @@ cdef object from_leaf(double x, int kind, Value w, int op):
     cdef int k = 0
     cdef double y
     room(tape, 2)
-    y = evaluate(op, x, tape.value[w.index], kind, tape.kind[w.index], &k)
+    y = evaluate(op, x, tape.value[w.index], kind, tape.kind[w.index] & KIND, &k)
     leaf = push_leaf(tape, x, kind)
     hold(tape, push(tape, op, leaf, w.index, y, k), handle(out))
     if handle(w).state != NULL:
@@ -656,7 +681,7 @@ cdef list graph_of(Value root):
     return sorted(found.values(), key=_index_of)
 
 
-def _index_of(Value v):
+def _index_of(Value v not None):
     return v.index
 
 
@@ -691,26 +716,37 @@ cdef Value new_node(object cls, int op, list on, object constant, object data, o
     """A Value with these numbers whose node is `op` of the Values `on`."""
     cdef double x = 0.0
     cdef int kind = 0
-    cdef int32_t i, a, b
-    cdef Value w = cls.__new__(cls)
+    cdef int32_t a, b
+    cdef Value w
+    cdef tuple operand_values = () if on is None else tuple(on)
+    need_values(operand_values, "operands")
+    if len(operand_values) != (0 if op <= CUSTOM else 2 if table[op].operands == BINARY else 1):
+        raise ValueError(f"{table[op].label.decode()!r} of {len(operand_values)} operands")
+    made = cls.__new__(cls)
+    if not isinstance(made, Value) or type(made) is not cls or is_in_use(<Value>made):
+        raise TypeError(f"{cls.__name__}.__new__ must make a new {cls.__name__}")
+    w = made
     if op > CUSTOM:
         if constant is not None:
             need_number(constant, "constant", &x, &kind)
         room(tape, 2)
-        i = w.index
-        w.index = -1
-        release(tape, i)
-        a = b = (<Value>on[0]).index
+        a = b = (<Value>operand_values[0]).index
         if table[op].operands == BINARY:
-            b = (<Value>on[1]).index
+            b = (<Value>operand_values[1]).index
         elif table[op].operands == PARAM:
             b = push_leaf(tape, x, kind)
-        hold(tape, push(tape, op, a, b, 0.0, FLOAT), handle(w))
-        for v in on:
+        move_to(w, push(tape, op, a, b, 0.0, FLOAT))
+        for v in operand_values:
             keep(w, anchor(v))
     w.data = data
     w.grad = grad
     return w
+
+
+cdef bint is_in_use(Value w) noexcept:
+    """Whether w is more than a leaf fresh from __new__, of which only the caller knows."""
+    return (w.index == 0 or tape.handle[w.index] != handle(w) or tape.op[w.index] != LEAF
+            or Py_REFCNT(<PyObject *>w) > 2)
 
 
 cdef int set_custom(Value w, object children, object op, object local_grads, object backward) except -1:
@@ -733,11 +769,30 @@ cdef object rebound(object function, dict memo):
 
     if type(function) is not FunctionType or function.__closure__ is None:
         return function
-    cells = tuple([CellType(memo[id(cell.cell_contents)]) if is_copied(cell, memo) else cell
-                   for cell in function.__closure__])
-    copy = FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__, cells)
+    cells = []
+    for cell in function.__closure__:
+        cells.append(CellType(memo[id(cell.cell_contents)]) if is_copied(cell, memo) else cell)
+    copy = FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__, tuple(cells))
     copy.__kwdefaults__ = function.__kwdefaults__
     return copy
+
+
+# Loops, not list comprehensions: where appending fails for want of memory, the code that Cython 3.3.1 makes of a
+# comprehension gives up the item twice.
+
+cdef list picked(list values, object places):
+    cdef list out = []
+    for k in places:
+        out.append(values[k])
+    return out
+
+
+cdef list copies_of(tuple values, dict found):
+    """What `found` has for the identities of these Values."""
+    cdef list out = []
+    for v in values:
+        out.append(found[id(v)])
+    return out
 
 
 cdef bint is_copied(object cell, dict memo) except -1:
@@ -767,11 +822,11 @@ def _restore_graph(list nodes, root):
         op = LEAF if label == "" else code(label.encode())
         if op < 0 or len(on) != (0 if op == LEAF else 2 if table[op].operands == BINARY else 1):
             raise ValueError(f"a pickled Value names an operation {label!r} on {len(on)} operands, which is not known")
-        values.append(new_node(cls, op, [values[k] for k in on], constant, data, grad))
+        values.append(new_node(cls, op, picked(values, on), constant, data, grad))
     for node, w in zip(nodes, values):
         if node is not w:
             children, op_name, local_grads, backward, attributes = node[6:]
-            set_custom(w, None if children is None else [values[k] for k in children], op_name, local_grads, backward)
+            set_custom(w, None if children is None else picked(values, children), op_name, local_grads, backward)
             set_attributes(w, attributes)
     return values[root]
 
@@ -841,6 +896,9 @@ cdef class Value:
         cdef int kind = 0
         cdef int32_t i
         need_number(data, "data", &y, &kind)
+        if self.index == 0:                 # made by some other __new__ than ours
+            room(tape, 1)
+            hold(tape, push_leaf(tape, 0.0, INT), handle(self))
         if _op is not "" or _children is not () or handle(self).state != NULL:
             make_own(self, _children, _op)
         i = self.index
@@ -957,14 +1015,18 @@ cdef class Value:
         cdef int32_t a = tape.a[self.index]
         cdef int32_t b = tape.b[self.index]
         cdef double d[2]
+        cdef list local_grads = []
+        cdef bint is_int
+        cdef int k
         if extra is not None and extra.partials is not None:
             return extra.partials
         if op <= CUSTOM:
             return ()
         partials(op, tape.value[a], tape.value[b], tape.value[self.index], &d[0], &d[1])
-        return tuple([number(d[k], INT if partial_is_int(op, k, tape.kind[a], tape.kind[b], tape.value[b])
-                             and fabs(d[k]) < EXACT else FLOAT)
-                      for k in range(2 if table[op].operands == BINARY else 1)])
+        for k in range(2 if table[op].operands == BINARY else 1):
+            is_int = partial_is_int(op, k, tape.kind[a], tape.kind[b], tape.value[b]) and fabs(d[k]) < EXACT
+            local_grads.append(number(d[k], INT if is_int else FLOAT))
+        return tuple(local_grads)
 
     @_local_grads.setter
     def _local_grads(self, local_grads):
@@ -1017,7 +1079,7 @@ cdef class Value:
         set_attributes(w, attributes_of(self))
         return w
 
-    def __deepcopy__(self, dict memo):
+    def __deepcopy__(self, dict memo not None):
         """A copy of the whole graph below this Value; what has been copied before is found in `memo`."""
         cdef Extra extra
         cdef list made = []
@@ -1025,14 +1087,14 @@ cdef class Value:
 
         for v in graph_of(self):
             if id(v) not in memo:
-                w = new_node(type(v), operation(v), [memo[id(u)] for u in operands(v)], constant_of(v), v.data, v.grad)
+                w = new_node(type(v), operation(v), copies_of(operands(v), memo), constant_of(v), v.data, v.grad)
                 memo[id(v)] = w
                 memo.setdefault(id(memo), []).append(v)
                 made.append((v, w))
         for v, w in made:
             extra = extra_of(v)
             if extra is not None:
-                set_custom(w, None if extra.children is None else [memo[id(u)] for u in extra.children], extra.op,
+                set_custom(w, None if extra.children is None else copies_of(extra.children, memo), extra.op,
                            extra.partials, None if extra.backward is BUILT_IN else rebound(extra.backward, memo))
             set_attributes(w, deepcopy(attributes_of(v), memo))
         return memo[id(self)]
@@ -1059,9 +1121,9 @@ cdef class Value:
             extra = extra_of(v)
             own = (None,) * 4
             if extra is not None:
-                own = (None if extra.children is None else [place[id(u)] for u in extra.children], extra.op,
+                own = (None if extra.children is None else copies_of(extra.children, place), extra.op,
                        extra.partials, None if extra.backward is BUILT_IN else extra.backward)
-            nodes.append((type(v), table[operation(v)].label.decode(), [place[id(u)] for u in operands(v)],
+            nodes.append((type(v), table[operation(v)].label.decode(), copies_of(operands(v), place),
                           constant_of(v), v.data, v.grad, *own, attributes_of(v)))
         return _restore_graph, (nodes, place[id(self)])
 
@@ -1340,7 +1402,8 @@ cdef class Value:
 
 cdef inline void move_to(Value v, int32_t i) noexcept:
     """Let v, an object that only we know, stand for node i from now on."""
-    tape.handle[v.index] = NULL
+    if v.index > 0:
+        tape.handle[v.index] = NULL
     hold(tape, i, handle(v))
 
 
@@ -1442,9 +1505,9 @@ def dot(xs, ys, start=0):
     cdef bint fast = unpatched()
     cdef Py_ssize_t k = 0
     cdef object total = start
-    if not isinstance(xs, (list, tuple)):
+    if type(xs) is not list and type(xs) is not tuple:
         xs = iter(xs)
-    if not isinstance(ys, (list, tuple)):
+    if type(ys) is not list and type(ys) is not tuple:
         ys = iter(ys)
     while True:
         if type(xs) is list:
