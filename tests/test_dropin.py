@@ -1,9 +1,10 @@
 """What "drop-in for micrograd" means, row by row: each promise and its proof.
 
-Rows 1 to 14, 20 to 24 and 26 are here. What programs do to Values besides arithmetic, rows 15 to 19, 25, 29 and 30, is in
-test_dropin_programs.py; large graphs and bytes per node, rows 27 and 31, in test_large.py; memory that returns, row 28, in
-test_lifetime.py; `tapegrad run`, row 32, in test_run.py and test_micrograds_programs.py; microgpt's form at work, row 25, in
-test_examples.py. Where tapegrad differs on purpose: docs/differences.md, whose examples are run by test_package.py.
+Rows 1 to 14, 20 to 24 and 26 are here. What programs do to Values besides arithmetic, rows 15 to 19, 25, 29 and 30, is
+in test_dropin_programs.py; large graphs and bytes per node, rows 27 and 31, in test_large.py; memory that returns, row
+28, in test_lifetime.py; `tapegrad run`, row 32, in test_run.py and test_micrograds_programs.py; microgpt's form at
+work, row 25, in test_examples.py. Where tapegrad differs on purpose: docs/differences.md, whose examples
+test_package.py runs.
 """
 
 import math
