@@ -259,10 +259,10 @@ def _node(rule, children, data, constants=()):
     """The result of an operation. `constants` follow the children's data as operands, without being children."""
     y = Value.__new__(Value)
     y._data = data if data.__class__ is float else exact(data)
-    y._grad = 0
     y._children = y._operands = children
-    y._constants = constants
     y._rule = rule
+    if constants:
+        y._constants = constants
     return y
 
 
@@ -380,20 +380,19 @@ class Value:
     def _pull(self):
         """Add to each operand's grad the local derivative times this node's grad: the chain rule."""
         rule, g = self._rule, self._grad
+        if (rule is MUL or rule is ADD) and g and g.__class__ is float and self._partials_given is None:
+            a, b = self._operands  # nearly all nodes are these two: written out for speed
+            if rule is MUL:
+                da, db = b._data, a._data
+                a._grad += da * g
+                b._grad += db * g
+            else:
+                a._grad += g
+                b._grad += g
+            return
         if self._partials_given is not None:
             on, partials = self._children, self._partials_given
         elif rule is None:
-            return
-        elif rule is ADD and g.__class__ is float and g != 0.0:  # most nodes are these: written out for speed
-            a, b = self._operands
-            a._grad += g
-            b._grad += g
-            return
-        elif rule is MUL and g.__class__ is float and g != 0.0:
-            a, b = self._operands
-            da, db = b._data, a._data
-            a._grad += da * g
-            b._grad += db * g
             return
         elif g == 0 and g.__class__ is float:
             on, partials = self._operands, (g,) * len(self._operands)
