@@ -394,8 +394,10 @@ class Value:
             on, partials = self._children, self._partials_given
         elif rule is None:
             return
-        elif g == 0 and g.__class__ is float:
-            on, partials = self._operands, (g,) * len(self._operands)
+        elif g == 0 and g.__class__ is float:  # a zero adjoint, as below
+            for child in self._operands:
+                child._grad += 0.0
+            return
         else:
             on, partials = self._operands, self._partials()
         for child, d in zip(on, partials):  # noqa: B905 - a replaced _children may be shorter
