@@ -6,7 +6,7 @@ import sys
 from setuptools import Extension, setup
 
 # The bits are those of the pure-Python reference: no contraction into fused multiply-adds.
-COMPILE = ["/O2", "/fp:precise"] if sys.platform == "win32" else ["-O3", "-ffp-contract=off", "-fno-math-errno"]
+COMPILE = ["/O2", "/fp:precise"] if sys.platform == "win32" else ["-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
 LINK: list[str] = []
 MACROS = [
     ("CYTHON_USE_TYPE_SPECS", "1"),  # a heap type: programs may assign methods to Value
@@ -39,6 +39,9 @@ elif MODE:
     sys.exit(f"TAPEGRAD_BUILD is {MODE!r}; it can be 'sanitize', 'strict' or unset")
 
 
+DEPENDS = ["ops.h", "ops.pxd", "tape.pxd", "value.pxd", "graph.pxd", "lanes.h", "kernels.h"]
+
+
 def module(name: str) -> Extension:
     extension = Extension(
         f"tapegrad.{name}",
@@ -47,11 +50,11 @@ def module(name: str) -> Extension:
         define_macros=MACROS,
         extra_compile_args=COMPILE,
         extra_link_args=LINK,
-        depends=["csrc/tapegrad/ops.h", "csrc/tapegrad/ops.pxd", "csrc/tapegrad/tape.pxd", "csrc/tapegrad/value.pxd"],
+        depends=[f"csrc/tapegrad/{file}" for file in DEPENDS],
     )
     extension.cython_include_dirs = ["csrc"]
     extension.cython_c_in_temp = True
     return extension
 
 
-setup(ext_modules=[module("tape"), module("value")])
+setup(ext_modules=[module(name) for name in ("tape", "value", "graph", "program")])

@@ -125,27 +125,68 @@ static inline double tg_logaddexp(double a, double b)
     OP(ROUND,      "round",      UNARY,  TOINT, nearbyint(a),                TG_INT, 0.0, 0.0)                         \
     OP(SIGN,       "sign",       UNARY,  NONE,  a > 0.0 ? 1.0 : a < 0.0 ? -1.0 : a + 0.0, ka & 1, 0.0, 0.0)
 
+/* Operations that occur in recordings only: what derivatives are made of, and what a comparison of recorded numbers
+ * becomes. Same columns. ZMUL(d, g) is a local derivative times an adjoint, where a zero adjoint wins; TMUL(d, t) is one
+ * times a tangent, where a zero of either wins. */
+#define TG_RECORDED_OPS(OP)                                                                                            \
+    OP(NEG,        "neg",        UNARY,  NONE,  -a,                          0, -1.0, 0.0)                             \
+    OP(SUB,        "-",          BINARY, NONE,  a - b,                       0, 1.0, -1.0)                             \
+    OP(DIV,        "/",          BINARY, NONE,  a / b,                       0, 1.0 / b, -y / b)                       \
+    OP(TRUNC,      "trunc",      UNARY,  NONE,  trunc(a),                    0, 0.0, 0.0)                              \
+    OP(COPY,       "copy",       UNARY,  NONE,  a,                           0, 1.0, 0.0)                              \
+    OP(STOP,       "stop_gradient", UNARY, NONE, a,                          0, 0.0, 0.0)                              \
+    OP(LT,         "<",          BINARY, NONE,  a < b,                       0, 0.0, 0.0)                              \
+    OP(LE,         "<=",         BINARY, NONE,  a <= b,                      0, 0.0, 0.0)                              \
+    OP(GT,         ">",          BINARY, NONE,  a > b,                       0, 0.0, 0.0)                              \
+    OP(GE,         ">=",         BINARY, NONE,  a >= b,                      0, 0.0, 0.0)                              \
+    OP(EQ,         "==",         BINARY, NONE,  a == b,                      0, 0.0, 0.0)                              \
+    OP(NE,         "!=",         BINARY, NONE,  a != b,                      0, 0.0, 0.0)                              \
+    OP(AND,        "and",        BINARY, NONE,  a != 0.0 && b != 0.0,        0, 0.0, 0.0)                              \
+    OP(OR,         "or",         BINARY, NONE,  a != 0.0 || b != 0.0,        0, 0.0, 0.0)                              \
+    OP(NOT,        "not",        UNARY,  NONE,  a == 0.0,                    0, 0.0, 0.0)                              \
+    OP(ZMUL,       "zmul",       BINARY, NONE,  b == 0.0 ? 0.0 : a * b,      0, b, a)                                  \
+    OP(TMUL,       "tmul",       BINARY, NONE,  a == 0.0 || b == 0.0 ? 0.0 : a * b, 0, b, a)
+
+/* And of three operands: name, label, value in terms of a, b and c. The last two are what optimising makes of ADD with
+ * a product; both roundings stay. */
+#define TG_TERNARY_OPS(OP)                                                                                             \
+    OP(SELECT,     "select",     a != 0.0 ? b : c)                                                                     \
+    OP(MADD,       "madd",       a + b * c)                                                                            \
+    OP(ZMADD,      "zmadd",      a + (c == 0.0 ? 0.0 : b * c))
+
 /* ---- what is generated from the table ---- */
 
-/* LEAF has no operands; CUSTOM is a node whose children and derivative are the program's own. */
+/* LEAF has no operands; CUSTOM is a node whose children and derivative are the program's own. In a recording LEAF is a
+ * constant and CUSTOM an input. */
 #define TG_ENUM(NAME, label, operands, errors, value, kind, da, db) TG_##NAME,
-enum { TG_LEAF, TG_CUSTOM, TG_OPS(TG_ENUM) TG_OP_COUNT };
+#define TG_ENUM3(NAME, label, value) TG_##NAME,
+enum { TG_LEAF, TG_CUSTOM, TG_OPS(TG_ENUM) TG_OP_COUNT,
+       TG_RECORDED_START = TG_OP_COUNT - 1, TG_RECORDED_OPS(TG_ENUM) TG_TERNARY_OPS(TG_ENUM3) TG_ALL_COUNT };
 #undef TG_ENUM
+#undef TG_ENUM3
 
-enum { TG_NULLARY, TG_UNARY, TG_BINARY, TG_PARAM };
+enum { TG_NULLARY, TG_UNARY, TG_BINARY, TG_PARAM, TG_TERNARY };
 enum { TG_NONE, TG_POLE, TG_RANGE, TG_POWER, TG_TOINT };
 
-#define TG_ROW(NAME, label, operands, errors, value, kind, da, db) {label, TG_##operands, TG_##errors},
-typedef struct { const char *label; uint8_t operands, errors; } Row;
-static const Row tg_table[TG_OP_COUNT] = {
-    {"", TG_NULLARY, TG_NONE}, {"", TG_NULLARY, TG_NONE}, TG_OPS(TG_ROW)};
+/* The derivatives are there as text too: recordings are differentiated by reading them (see rules.py). */
+#define TG_TEXT(expression) TG_TEXT_(expression)
+#define TG_TEXT_(expression) #expression
+#define TG_ROW(NAME, label, operands, errors, value, kind, da, db)                                                     \
+    {label, TG_##operands, TG_##errors, TG_TEXT(da), TG_TEXT(db)},
+#define TG_ROW3(NAME, label, value) {label, TG_TERNARY, TG_NONE, "0.0", "0.0"},
+typedef struct { const char *label; uint8_t operands, errors; const char *da, *db; } Row;
+static const Row tg_table[TG_ALL_COUNT] = {
+    {"", TG_NULLARY, TG_NONE, "0.0", "0.0"}, {"", TG_NULLARY, TG_NONE, "0.0", "0.0"},
+    TG_OPS(TG_ROW) TG_RECORDED_OPS(TG_ROW) TG_TERNARY_OPS(TG_ROW3)};
 #undef TG_ROW
+#undef TG_ROW3
 
 /* The row of that label, or -1. With a literal label the compiler folds this to a constant. */
 static inline int tg_code(const char *name)
 {
 #define TG_FIND(NAME, label, operands, errors, value, kind, da, db) if (strcmp(name, label) == 0) return TG_##NAME;
     TG_OPS(TG_FIND)
+    TG_RECORDED_OPS(TG_FIND)
 #undef TG_FIND
     return -1;
 }
@@ -168,6 +209,23 @@ static inline double tg_value(int op, double a, double b, int ka, int kb, int *k
     }
     *kind_of_y = k;
     return y;
+}
+
+/* The value of any operation on floats, those of recordings too. */
+static inline double tg_value_of_floats(int op, double a, double b, double c)
+{
+    const int ka = TG_FLOAT, kb = TG_FLOAT;
+    (void)b; (void)c; (void)ka; (void)kb;
+    switch (op) {
+#define TG_CASE(NAME, label, operands, errors, value, kind, da, db) case TG_##NAME: return (value);
+#define TG_CASE3(NAME, label, value) case TG_##NAME: return (value);
+    TG_OPS(TG_CASE)
+    TG_RECORDED_OPS(TG_CASE)
+    TG_TERNARY_OPS(TG_CASE3)
+#undef TG_CASE
+#undef TG_CASE3
+    }
+    return 0.0;
 }
 
 /* The local derivatives dy/da and dy/db. */

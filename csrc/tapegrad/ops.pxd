@@ -16,11 +16,24 @@ cdef extern from "ops.h" nogil:
         POW "TG_POW"
         POWN "TG_POWN"
         OP_COUNT "TG_OP_COUNT"
+    enum:                                   # those that occur in recordings only
+        NEG "TG_NEG"
+        SUB "TG_SUB"
+        COPY "TG_COPY"
+        STOP "TG_STOP"
+        NOT "TG_NOT"
+        ZMUL "TG_ZMUL"
+        TMUL "TG_TMUL"
+        SELECT "TG_SELECT"
+        MADD "TG_MADD"
+        ZMADD "TG_ZMADD"
+        ALL_COUNT "TG_ALL_COUNT"
     enum:
         NULLARY "TG_NULLARY"
         UNARY "TG_UNARY"
         BINARY "TG_BINARY"
         PARAM "TG_PARAM"
+        TERNARY "TG_TERNARY"
     enum:
         NONE "TG_NONE"
         POLE "TG_POLE"
@@ -32,10 +45,13 @@ cdef extern from "ops.h" nogil:
         const char *label
         uint8_t operands
         uint8_t errors
+        const char *da
+        const char *db
     const Row *table "tg_table"
 
     int code "tg_code"(const char *label)
     double value_of "tg_value"(int op, double a, double b, int ka, int kb, int *kind)
+    double value_of_floats "tg_value_of_floats"(int op, double a, double b, double c)
     void partials "tg_partials"(int op, double a, double b, double y, double *dy_da, double *dy_db)
     int partial_is_int "tg_partial_is_int"(int op, int which, int ka, int kb, double b)
     void accumulate "tg_accumulate"(double *grad, uint8_t *grad_kind, int32_t i, double d, double g, int is_int)

@@ -15,7 +15,8 @@ from libc.math cimport fabs, isfinite, isinf, isnan
 from libc.string cimport memset
 
 from tapegrad.ops cimport (ADD, BINARY, BOOL, CUSTOM, EXACT, FLOAT, INT, LEAF, MUL, NONE, PARAM, POW, POWER, POWN,
-                           RANGE, TOINT, UNARY, code, partial_is_int, partials, table, value_of)
+                           RANGE, SELECT, TOINT, UNARY, code, partial_is_int, partials, table, value_of,
+                           value_of_floats)
 from tapegrad.tape cimport GRAD_KIND, KIND, PARKED, REACHED, Extra, Handle, Tape, hold, push, push_leaf, release, room
 
 from tapegrad import tape as _tape_module
@@ -289,6 +290,108 @@ cdef Extra own_state(Value v):
     return extra
 
 
+# ---- recordings under way (see recording.py) ----
+
+cdef extern from "pythread.h":
+    unsigned long PyThread_get_thread_ident() noexcept
+
+cdef int recordings = 0
+cdef dict recorders = {}                    # by thread
+
+
+cdef object recorder():
+    """The recorder of this thread's recording, or None."""
+    return recorders.get(PyThread_get_thread_ident()) if recordings else None
+
+
+cdef int refuse(Value v, str what) except -1:
+    """In a recording: an error if `what` of v, which Python is about to see, may be another when it is replayed."""
+    r = recorder()
+    if r is not None:
+        r.refuse(v, what)
+    return 0
+
+
+def _start_recording(r):
+    """From now on this thread's operations are recorded by r; returns the number of the first node."""
+    global recordings
+    recorders[PyThread_get_thread_ident()] = r
+    recordings += 1
+    tape.frozen += 1
+    tape.set_limit()
+    return tape.size
+
+
+def _stop_recording():
+    """The end of this thread's recording."""
+    global recordings
+    del recorders[PyThread_get_thread_ident()]
+    recordings -= 1
+    tape.thaw()
+
+
+def _recorder():
+    return recorder()
+
+
+def _peek(Value v not None):
+    """The data of v as a float, also in a recording."""
+    return tape.value[v.index]
+
+
+def _apply(str label, Value v not None, Value w=None):
+    """The Value of an operation of the table, of recordings too, on floats."""
+    cdef Value out = fresh()
+    cdef int op = code(label.encode())
+    cdef int32_t i, j
+    if op < 0 or table[op].operands == PARAM or (table[op].operands == BINARY) != (w is not None):
+        raise ValueError(f"no operation {label!r} of so many operands")
+    room(tape, 1)
+    i = v.index
+    j = i if w is None else w.index
+    hold(tape, push(tape, op, i, j, value_of_floats(op, tape.value[i], tape.value[j], 0.0), FLOAT), handle(out))
+    return out
+
+
+def _select(Value condition not None, Value x not None, Value y not None, dict selects not None):
+    """x if the condition is not 0, else y, by a node that `selects` describes."""
+    cdef Value out = fresh()
+    cdef int32_t c, i, j
+    room(tape, 1)
+    c, i, j = condition.index, x.index, y.index
+    if tape.value[c] == 0.0:
+        i, j = j, i
+    hold(tape, push(tape, SELECT, i, j, tape.value[i], FLOAT), handle(out))
+    selects[out.index] = (c, x.index, y.index)
+    return out
+
+
+def _value_at(int32_t i):
+    """The Value that stands for node i of a recording, or that the program holds."""
+    cdef Value w = fresh()
+    if i <= 0 or i >= tape.size:
+        raise ValueError(f"there is no node {i}")
+    if tape.handle[i] != NULL and not tape.kind[i] & PARKED and Py_REFCNT(<PyObject *>tape.handle[i]) > 0:
+        return <object><PyObject *>tape.handle[i]
+    if tape.handle[i] != NULL:
+        raise ValueError("a Value that the function has read is gone")
+    hold(tape, i, handle(w))
+    return w
+
+
+def _leaves(const double[::1] numbers not None):
+    """A list of new Values with these numbers."""
+    cdef list out = []
+    cdef Py_ssize_t k
+    cdef Value v
+    for k in range(numbers.shape[0]):
+        v = fresh()
+        room(tape, 1)
+        hold(tape, push_leaf(tape, numbers[k], FLOAT), handle(v))
+        out.append(v)
+    return out
+
+
 # ---- numbers in and out ----
 
 cdef inline object number(double y, int kind):
@@ -297,6 +400,14 @@ cdef inline object number(double y, int kind):
     if kind == BOOL:
         return y != 0.0
     return PyLong_FromLongLong(<long long>y)
+
+
+cdef inline object shown(Value v):
+    return number(tape.value[v.index], tape.kind[v.index] & KIND)
+
+
+cdef inline object shown_grad(Value v):
+    return number(tape.grad[v.index], tape.flags[v.index] & GRAD_KIND)
 
 
 cdef object real(object x):
@@ -368,6 +479,8 @@ cdef inline bint ours(object v) noexcept:
 cdef int check(int op, double a, double b, double y) except -1:
     """Raise what plain Python raises where y = op(a, b) is nan or inf; return where it raises nothing."""
     cdef int errors = table[op].errors
+    if recordings and recorder() is not None:
+        return 0                            # replays give what IEEE 754 gives
     name = table[op].label.decode()
     if errors == TOINT:
         if isnan(y):
@@ -549,6 +662,8 @@ cdef object rounded(Value v, object ndigits):
     cdef Value out = fresh()
     cdef double y = 0.0
     cdef int kind = 0
+    if recordings:
+        refuse(v, "round(v, ndigits)")
     need_number(round(v.data, ndigits), "the result of round", &y, &kind)
     room(tape, 1)
     hold(tape, push(tape, code("round"), v.index, v.index, y, kind), handle(out))
@@ -917,12 +1032,16 @@ cdef class Value:
     @property
     def data(self):
         """The value: a float, or an int where it came from ints."""
-        return number(tape.value[self.index], tape.kind[self.index] & KIND)
+        if recordings:
+            refuse(self, "data")
+        return shown(self)
 
     @data.setter
     def data(self, x):
         cdef double y = 0.0
         cdef int kind = 0
+        if recordings:
+            refuse(self, "data =")
         need_number(x, "data", &y, &kind)
         tape.value[self.index] = y
         tape.kind[self.index] = <uint8_t>kind
@@ -930,12 +1049,16 @@ cdef class Value:
     @property
     def grad(self):
         """The derivative of the values that `backward` was called on by this one, summed over the calls."""
-        return number(tape.grad[self.index], tape.flags[self.index] & GRAD_KIND)
+        if recordings:
+            refuse(self, "grad")
+        return shown_grad(self)
 
     @grad.setter
     def grad(self, x):
         cdef double y = 0.0
         cdef int kind = 0
+        if recordings:
+            refuse(self, "grad =")
         need_number(x, "grad", &y, &kind)
         tape.grad[self.index] = y
         tape.flags[self.index] = (tape.flags[self.index] & ~<int>GRAD_KIND) | <uint8_t>kind
@@ -1065,6 +1188,8 @@ cdef class Value:
         >>> x.grad
         27.0
         """
+        if recordings:
+            refuse(self, "backward()")
         tape.sweep(self.index)
 
     # ---- copies ----
@@ -1131,10 +1256,10 @@ cdef class Value:
         set_attributes(self, state)
 
     def __repr__(self):
-        return f"Value(data={self.data}, grad={self.grad})"
+        return f"Value(data={shown(self)}, grad={shown_grad(self)})"
 
     def __format__(self, str spec):
-        return format(self.data, spec) if spec else str(self)
+        return format(shown(self), spec) if spec else str(self)
 
     def __hash__(self):
         return <Py_hash_t>(<size_t><PyObject *>self >> 4)
@@ -1142,6 +1267,10 @@ cdef class Value:
     def __richcmp__(self, other, int op):
         if op == Py_EQ or op == Py_NE:
             return NotImplemented           # identity, as for any object
+        if recordings:
+            r = recorder()
+            if r is not None:
+                return r.compare(self, other, op)
         if isinstance(other, Value):
             other = (<Value>other).data
         elif not PyFloat_CheckExact(other) and not PyLong_Check(other) and not PyFloat_Check(other):

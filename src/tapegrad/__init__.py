@@ -15,9 +15,38 @@ from tapegrad.functions import *
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tapegrad.alias import install
+    from tapegrad.batch import vmap
+    from tapegrad.check import check_grad
+    from tapegrad.program import Program, load, show_config
+    from tapegrad.transforms import grad, hessian, hvp, jacobian, jvp, record, value_and_grad, vjp
 
-__all__ = ["Value", "install"]
+__all__ = [
+    "Program",
+    "Value",
+    "check_grad",
+    "grad",
+    "hessian",
+    "hvp",
+    "install",
+    "jacobian",
+    "jvp",
+    "load",
+    "record",
+    "show_config",
+    "value_and_grad",
+    "vjp",
+    "vmap",
+]
 __all__ += _functions.__all__
+
+# what is imported when it is first asked for, so that importing the package stays quick
+_LATER = {
+    "alias": ("install",),
+    "batch": ("vmap",),
+    "check": ("check_grad",),
+    "program": ("Program", "load", "show_config"),
+    "transforms": ("grad", "hessian", "hvp", "jacobian", "jvp", "record", "value_and_grad", "vjp"),
+}
 
 
 def __getattr__(name: str) -> object:
@@ -25,12 +54,15 @@ def __getattr__(name: str) -> object:
         from importlib.metadata import version
 
         return version("tapegrad")
-    if name == "install":
-        from tapegrad.alias import install
-
-        return install
     if name == "nn":
         from importlib import import_module
 
         return import_module("tapegrad.nn")
+    for module, names in _LATER.items():
+        if name in names:
+            from importlib import import_module
+
+            found: object = getattr(import_module(f"tapegrad.{module}"), name)
+            globals()[name] = found
+            return found
     raise AttributeError(f"module 'tapegrad' has no attribute {name!r}")

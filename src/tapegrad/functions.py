@@ -7,9 +7,11 @@ the number that the method of `Value` computes. Of a Value they give a Value.
 from __future__ import annotations
 
 import builtins
+import functools
 import math
 
 from tapegrad.engine import Value, dot, prod, sum
+from tapegrad.recording import Condition, current, finite_or_zero, frozen, stop_gradient, to_int
 
 TYPE_CHECKING = False  # typing is half of what importing this package would cost
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ __all__ = [
     "exp",
     "expm1",
     "floor",
+    "frozen",
     "gelu",
     "hypot",
     "leaky_relu",
@@ -74,9 +77,11 @@ __all__ = [
     "sinh",
     "softplus",
     "sqrt",
+    "stop_gradient",
     "sum",
     "tan",
     "tanh",
+    "to_int",
     "where",
 ]  # fmt: skip
 
@@ -177,16 +182,27 @@ def clip(x: Any, low: Any, high: Any) -> Any:
 def where(condition: Any, x: Any, y: Any) -> Any:
     """x if the condition holds, else y, as a Value if either is one; a Value as condition holds where it is not 0.
 
-    Both arms have been computed by then; the derivative flows through the one that was taken.
+    Both arms have been computed by then; the derivative flows through the one that was taken. In a recorded function the
+    condition is no guard: every replay computes both arms and takes one.
 
     >>> v = Value(-3.0)
     >>> where(v > 0, v, -v)
     Value(data=3.0, grad=0)
     """
+    recorder = current()
+    if recorder is not None and isinstance(condition, (Value, Condition)):
+        return recorder.where(condition.value if isinstance(condition, Condition) else condition, x, y)
     if isinstance(condition, Value):
         condition = condition.data != 0
     taken, other = (x, y) if condition else (y, x)
     return Value(taken) if isinstance(other, Value) and not isinstance(taken, Value) else taken
+
+
+def _largest(xs: list[Any]) -> Any:
+    """The largest of these, without a derivative."""
+    if current() is None:
+        return max(x.data if isinstance(x, Value) else x for x in xs)
+    return stop_gradient(functools.reduce(maximum, xs))
 
 
 def logsumexp(xs: Iterable[Any]) -> Any:
@@ -198,6 +214,5 @@ def logsumexp(xs: Iterable[Any]) -> Any:
     xs = list(xs)
     if not xs:
         raise ValueError("logsumexp of nothing")
-    largest = max(x.data if isinstance(x, Value) else x for x in xs)
-    shift = largest if math.isfinite(largest) else 0.0
+    shift = finite_or_zero(_largest(xs))
     return log(sum([exp(x - shift) for x in xs])) + shift

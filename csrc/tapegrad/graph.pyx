@@ -1,0 +1,752 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False, autotestdict=False
+# cython: auto_pickle=False, binding=False, embedsignature=True, embedsignature.format=clinic
+"""Differentiating and optimising recorded functions.
+
+Differentiation adds nodes to a graph, by the rules of the table, so that what comes out can be differentiated again.
+The sums of adjoints are formed in the order of the eager sweep, and nothing here changes a bit of any value; so a
+recorded gradient is the eager one, to the last bit, where both use the same math library.
+"""
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
+from libc.math cimport signbit
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy, memset
+
+from tapegrad.ops cimport (ADD, ALL_COUNT, BINARY, COPY, CUSTOM, FLOAT, LEAF, MADD, MUL, NEG, NOT, PARAM, POW,
+                           POWN, SELECT, STOP, SUB, TERNARY, TMUL, UNARY, ZMADD, ZMUL, code, table, value_of_floats)
+from tapegrad.tape cimport Tape, push, push_leaf, room
+
+from tapegrad import tape as _tape_module
+from tapegrad.rules import parse
+
+cdef Tape tape = _tape_module.tape
+
+cdef enum:
+    MAX_STEPS = 24              # instructions of a rule
+    OPERAND_A = -1              # what an instruction names besides earlier instructions
+    OPERAND_B = -2
+    OPERAND_Y = -3
+    NUMBER = -100               # number k of the rule is NUMBER - k
+
+
+# ---- the rules, in a form that is quick to apply ----
+
+ctypedef struct Rule:
+    int count                   # of instructions; the last is the result
+    int32_t op[MAX_STEPS]       # -1: the bare operand x
+    int32_t x[MAX_STEPS]
+    int32_t y[MAX_STEPS]
+    int32_t z[MAX_STEPS]
+    double numbers[MAX_STEPS]
+
+cdef Rule *rules = NULL         # two for each operation
+
+
+cdef int label_code(str label) except -1:
+    cdef int op = SELECT if label == "select" else code(label.encode())
+    if op < 0:
+        raise ValueError(f"ops.h: no operation {label!r}")
+    return op
+
+
+def _label_code(str label):
+    return label_code(label)
+
+
+cdef int read_rules() except -1:
+    global rules
+    cdef Rule *fresh = <Rule *>PyMem_RawCalloc(2 * ALL_COUNT, sizeof(Rule))
+    cdef int op, which
+    if fresh == NULL:
+        raise MemoryError("no memory for the rules")
+    try:
+        for op in range(CUSTOM + 1, ALL_COUNT):
+            for which in range(2):
+                read_rule(&fresh[2 * op + which], parse((table[op].db if which else table[op].da).decode(), _label_code))
+    except BaseException:
+        PyMem_RawFree(fresh)
+        raise
+    rules = fresh
+    return 0
+
+
+cdef int read_rule(Rule *rule, list instructions) except -1:
+    cdef int k = 0, numbers = 0, position
+    cdef int32_t operand[3]
+    if len(instructions) > MAX_STEPS:
+        raise ValueError("ops.h: a derivative is too long")
+    for instruction in instructions:
+        rule.op[k] = instruction[0]
+        operand[0] = operand[1] = operand[2] = OPERAND_A
+        for position in range(1, len(instruction)):
+            x = instruction[position]
+            if isinstance(x, str):
+                operand[position - 1] = OPERAND_A if x == "a" else OPERAND_B if x == "b" else OPERAND_Y
+            elif isinstance(x, float):
+                rule.numbers[numbers] = x
+                operand[position - 1] = NUMBER - numbers
+                numbers += 1
+            else:
+                operand[position - 1] = x
+        rule.x[k], rule.y[k], rule.z[k] = operand[0], operand[1], operand[2]
+        k += 1
+    rule.count = k
+    return 0
+
+
+# ---- the graph ----
+
+cdef void *resized(void *old, size_t count, size_t width) except NULL:
+    cdef void *new = PyMem_RawRealloc(old, count * width)
+    if new == NULL:
+        raise MemoryError(f"no memory for a graph of {count} nodes")
+    return new
+
+
+cdef void *scratch(size_t count, size_t width) except NULL:
+    cdef void *new = PyMem_RawMalloc(count * width + 1)
+    if new == NULL:
+        raise MemoryError(f"no memory to work on a graph of {count} nodes")
+    return new
+
+
+cdef class Graph:
+    """The operations of a recorded function."""
+
+    def __cinit__(self):
+        self.origin = -1
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.op)
+        PyMem_RawFree(self.a)
+        PyMem_RawFree(self.b)
+        PyMem_RawFree(self.c)
+        PyMem_RawFree(self.value)
+
+    cdef int grow(self, int32_t count) except -1:
+        cdef size_t capacity = 2 * <size_t>self.allocated
+        if self.size > 1000000000:
+            raise MemoryError("a graph of more than a billion nodes")
+        if capacity < <size_t>self.size + count:
+            capacity = self.size + count
+        if capacity < 64:
+            capacity = 64
+        self.op = <uint8_t *>resized(self.op, capacity, sizeof(uint8_t))
+        self.a = <int32_t *>resized(self.a, capacity, sizeof(int32_t))
+        self.b = <int32_t *>resized(self.b, capacity, sizeof(int32_t))
+        self.c = <int32_t *>resized(self.c, capacity, sizeof(int32_t))
+        self.value = <double *>resized(self.value, capacity, sizeof(double))
+        self.allocated = <int32_t>capacity
+        return 0
+
+    cdef int32_t add(self, int op, int32_t a, int32_t b=0, int32_t c=0) except -1:
+        cdef int32_t i = self.size
+        if i == self.allocated:
+            self.grow(1)
+        self.op[i] = <uint8_t>op
+        self.a[i] = a
+        self.b[i] = b
+        self.c[i] = c
+        self.value[i] = 0.0
+        self.size = i + 1
+        if self.origins is not None:
+            self.origins.append(self.origin if self.origin >= 0 else i)
+        return i
+
+    cdef int32_t constant(self, double x) except -1:
+        cdef int32_t i = self.add(LEAF, 0)
+        self.value[i] = x
+        return i
+
+    cdef int32_t input(self) except -1:
+        cdef int32_t i = self.add(CUSTOM, self.inputs)
+        self.inputs += 1
+        return i
+
+    cdef bint is_constant(self, int32_t i, double x) noexcept nogil:
+        return self.op[i] == LEAF and self.value[i] == x
+
+    def is_number(self, int32_t node):
+        """Whether a node is a constant."""
+        return self.op[node] == LEAF
+
+    def input_nodes(self):
+        """The nodes of the inputs, in their order."""
+        cdef int32_t i
+        cdef list nodes = [None] * self.inputs
+        for i in range(self.size):
+            if self.op[i] == CUSTOM:
+                nodes[self.a[i]] = i
+        return nodes
+
+    def new_input(self):
+        """Add an input and return its node."""
+        return self.input()
+
+    def new_number(self, double x):
+        """Add a constant and return its node."""
+        return self.constant(x)
+
+    # ---- derivatives ----
+
+    cdef int32_t apply_rule(self, int op, int which, int32_t a, int32_t b, int32_t y) except -1:
+        """Add the nodes of dy/da or dy/db and return the last."""
+        cdef Rule *rule
+        cdef int32_t made[MAX_STEPS]
+        cdef int32_t operand[3]
+        cdef int32_t named
+        cdef int k, position
+        if rules == NULL:
+            read_rules()
+        rule = &rules[2 * op + which]
+        for k in range(rule.count):
+            operand[0], operand[1], operand[2] = rule.x[k], rule.y[k], rule.z[k]
+            for position in range(3):
+                named = operand[position]
+                if named >= 0:
+                    operand[position] = made[named]
+                elif named <= NUMBER:
+                    operand[position] = self.constant(rule.numbers[NUMBER - named])
+                else:
+                    operand[position] = a if named == OPERAND_A else b if named == OPERAND_B else y
+            if rule.op[k] == -1:
+                made[k] = operand[0]
+            else:
+                made[k] = self.add(rule.op[k], operand[0], operand[1], operand[2])
+        return made[rule.count - 1]
+
+    cdef int32_t chain(self, int32_t i, int which, int product, int32_t t) except -1:
+        """The node of t times the derivative of node i by an operand, where ZMUL or TMUL multiplies; -2 for 0."""
+        cdef int op = self.op[i]
+        cdef Rule *rule
+        cdef double d
+        if rules == NULL:
+            read_rules()
+        rule = &rules[2 * op + which]
+        if rule.op[0] == -1 and rule.x[0] <= NUMBER:
+            d = rule.numbers[0]
+            return t if d == 1.0 else self.add(NEG, t) if d == -1.0 else -2 if d == 0.0 else \
+                self.add(product, self.constant(d), t)
+        return self.add(product, self.apply_rule(op, which, self.a[i], self.b[i], i), t)
+
+    cdef int accumulate(self, int32_t *sums, int32_t i, int32_t term) except -1:
+        if term >= 0:
+            sums[i] = term if sums[i] < 0 else self.add(ADD, sums[i], term)
+        return 0
+
+    cdef int pull(self, int32_t i, int32_t g, int32_t *adjoint, const uint8_t *active) except -1:
+        """One step of the reverse sweep, through node i with adjoint g."""
+        cdef int op = self.op[i]
+        cdef int32_t a = self.a[i], b = self.b[i], c = self.c[i]
+        cdef int32_t zero
+        if op == SELECT:
+            zero = self.constant(0.0)
+            if active[b]:
+                self.accumulate(adjoint, b, self.add(SELECT, a, g, zero))
+            if active[c]:
+                self.accumulate(adjoint, c, self.add(SELECT, a, zero, g))
+            return 0
+        if active[a]:
+            self.accumulate(adjoint, a, self.chain(i, 0, ZMUL, g))
+        if table[op].operands == BINARY and active[b]:
+            self.accumulate(adjoint, b, self.chain(i, 1, ZMUL, g))
+        return 0
+
+    cdef int32_t push_tangent(self, int32_t i, const int32_t *tangent) except -1:
+        """One step of the forward sweep: the tangent of node i, -2 for 0."""
+        cdef int op = self.op[i]
+        cdef int32_t a = self.a[i], b = self.b[i], c = self.c[i]
+        cdef int32_t t = -2, u
+        if op == SELECT:
+            t = self.constant(0.0) if tangent[b] < 0 else tangent[b]
+            u = self.constant(0.0) if tangent[c] < 0 else tangent[c]
+            return self.add(SELECT, a, t, u)
+        if tangent[a] >= 0:
+            t = self.chain(i, 0, TMUL, tangent[a])
+        if table[op].operands == BINARY and tangent[b] >= 0:
+            u = self.chain(i, 1, TMUL, tangent[b])
+            t = u if t < 0 else t if u < 0 else self.add(ADD, t, u)
+        return t
+
+    cdef void depends(self, uint8_t *active, int32_t first, int32_t count) noexcept nogil:
+        """Mark, below `count`, what depends on the nodes marked already."""
+        cdef int32_t i
+        cdef int operands
+        for i in range(first, count):
+            operands = table[self.op[i]].operands
+            if operands == UNARY or operands == PARAM:
+                active[i] |= active[self.a[i]]
+            elif operands == BINARY:
+                active[i] |= active[self.a[i]] | active[self.b[i]]
+            elif operands == TERNARY:
+                active[i] |= active[self.b[i]] | active[self.c[i]]
+
+    def reverse(self, list outputs, list seeds, list inputs):
+        """Add the reverse sweep: for each of `inputs` the node of sum(seed * d output / d input)."""
+        cdef int32_t count = self.size
+        cdef int32_t i, g, first = count
+        cdef int32_t *adjoint = <int32_t *>scratch(count, sizeof(int32_t))
+        cdef uint8_t *active = <uint8_t *>PyMem_RawCalloc(count + 1, 1)
+        cdef int32_t origin = self.origin
+        cdef list out = []
+        try:
+            if active == NULL:
+                raise MemoryError("no memory to differentiate")
+            for i in range(count):
+                adjoint[i] = -1
+            for node in inputs:
+                i = node
+                active[i] = 1
+                first = min(first, i)
+            self.depends(active, first, count)
+            for node, seed in zip(outputs, seeds):
+                self.accumulate(adjoint, node, seed)
+            for i in range(count - 1, -1, -1):
+                g = adjoint[i]
+                if g >= 0 and active[i] and self.op[i] > CUSTOM:
+                    if self.origins is not None:
+                        self.origin = self.origins[i]
+                    self.pull(i, g, adjoint, active)
+            for node in inputs:
+                i = node
+                out.append(self.constant(0.0) if adjoint[i] < 0 else adjoint[i])
+        finally:
+            self.origin = origin
+            PyMem_RawFree(adjoint)
+            PyMem_RawFree(active)
+        return out
+
+    def forward(self, list inputs, list tangents, list outputs):
+        """Add the forward sweep: for each of `outputs` the node of sum(d output / d input * tangent)."""
+        cdef int32_t count = self.size
+        cdef int32_t i, first = count
+        cdef int32_t *tangent = <int32_t *>scratch(count, sizeof(int32_t))
+        cdef uint8_t *active = <uint8_t *>PyMem_RawCalloc(count + 1, 1)
+        cdef uint8_t *needed = <uint8_t *>PyMem_RawCalloc(count + 1, 1)
+        cdef int32_t origin = self.origin
+        cdef list out = []
+        try:
+            if active == NULL or needed == NULL:
+                raise MemoryError("no memory to differentiate")
+            for i in range(count):
+                tangent[i] = -1
+            for node, t in zip(inputs, tangents):
+                i = node
+                active[i] = 1
+                tangent[i] = t
+                first = min(first, i)
+            self.depends(active, first, count)
+            for node in outputs:
+                needed[<int32_t>node] = 1
+            self.need_operands(needed, count)
+            for i in range(count):
+                if active[i] and needed[i] and tangent[i] < 0 and self.op[i] > CUSTOM:
+                    if self.origins is not None:
+                        self.origin = self.origins[i]
+                    tangent[i] = self.push_tangent(i, tangent)
+            for node in outputs:
+                i = node
+                out.append(self.constant(0.0) if tangent[i] < 0 else tangent[i])
+        finally:
+            self.origin = origin
+            PyMem_RawFree(tangent)
+            PyMem_RawFree(active)
+            PyMem_RawFree(needed)
+        return out
+
+    cdef void need_operands(self, uint8_t *needed, int32_t count) noexcept nogil:
+        """Mark what the marked nodes are computed from."""
+        cdef int32_t i
+        cdef int operands
+        for i in range(count - 1, -1, -1):
+            if needed[i]:
+                operands = table[self.op[i]].operands
+                if operands:
+                    needed[self.a[i]] = 1
+                if operands >= BINARY:
+                    needed[self.b[i]] = 1
+                if operands == TERNARY:
+                    needed[self.c[i]] = 1
+
+    # ---- optimising ----
+
+    def optimised(self, list outputs not None):
+        """The graph of these outputs alone, and where they are in it: what does not matter left out, constants folded,
+        what occurs twice computed once. The values stay what they are, to the last bit."""
+        cdef Shared shared = Shared.__new__(Shared)
+        cdef uint8_t *live = <uint8_t *>PyMem_RawCalloc(self.size + 1, 1)
+        cdef int32_t *moved = NULL
+        cdef int32_t i
+        cdef int operands
+        cdef list places = []
+        try:
+            if live == NULL:
+                raise MemoryError("no memory to optimise")
+            moved = <int32_t *>scratch(self.size, sizeof(int32_t))
+            for node in outputs:
+                live[<int32_t>node] = 1
+            self.need_operands(live, self.size)
+            shared.reserve(self.size)
+            if self.origins is not None:
+                shared.origins = []
+            for i in range(self.size):
+                if self.op[i] == CUSTOM:
+                    moved[i] = shared.add(CUSTOM, self.a[i])       # inputs stay, used or not
+                elif live[i]:
+                    if self.origins is not None:
+                        shared.origin = self.origins[i]
+                    operands = table[self.op[i]].operands
+                    if self.op[i] == LEAF:
+                        moved[i] = shared.number(self.value[i])
+                    else:
+                        moved[i] = shared.simplified(self.op[i], moved[self.a[i]],
+                                                     moved[self.b[i]] if operands >= BINARY else 0,
+                                                     moved[self.c[i]] if operands == TERNARY else 0)
+            shared.inputs = self.inputs
+            for node in outputs:
+                places.append(moved[<int32_t>node])
+        finally:
+            PyMem_RawFree(live)
+            PyMem_RawFree(moved)
+        return shared.fused(places)
+
+    cdef Graph like(self):
+        """An empty graph with the same number of inputs to come."""
+        cdef Graph out = Graph.__new__(Graph)
+        if self.origins is not None:
+            out.origins = []
+        return out
+
+    def fused(self, list outputs not None):
+        """The same graph and outputs, with a product that only one sum uses made part of that sum."""
+        cdef Graph out = self.like()
+        cdef int32_t *uses = <int32_t *>PyMem_RawCalloc(self.size + 1, sizeof(int32_t))
+        cdef int32_t *moved = NULL
+        cdef uint8_t *live = NULL
+        cdef int32_t i, a, b, product
+        cdef int op
+        cdef list places = []
+        try:
+            live = <uint8_t *>PyMem_RawCalloc(self.size + 1, 1)
+            if uses == NULL or live == NULL:
+                raise MemoryError("no memory to optimise")
+            moved = <int32_t *>scratch(self.size, sizeof(int32_t))
+            for node in outputs:
+                live[<int32_t>node] = 1
+                uses[<int32_t>node] += 2                    # by us, and not by a sum
+            self.need_operands(live, self.size)
+            for i in range(self.size):
+                if live[i]:
+                    self.count_uses(i, uses)
+            for i in range(self.size):                      # live becomes 2 for a product that a sum takes in
+                if live[i] and self.op[i] == ADD:
+                    product = self.absorbed(i, uses)
+                    if product >= 0:
+                        live[product] = 2
+            for i in range(self.size):
+                moved[i] = -1
+                if self.op[i] == CUSTOM:
+                    moved[i] = out.add(CUSTOM, self.a[i])
+                    continue
+                if live[i] != 1:
+                    continue
+                op = self.op[i]
+                a = self.a[i]
+                b = self.b[i]
+                if self.origins is not None:
+                    out.origin = self.origins[i]
+                if op == LEAF:
+                    moved[i] = out.constant(self.value[i])
+                elif op == ADD and self.absorbed(i, uses) >= 0:
+                    product = self.absorbed(i, uses)
+                    moved[i] = out.add(ZMADD if self.op[product] == ZMUL else MADD, moved[a if product == b else b],
+                                       moved[self.a[product]], moved[self.b[product]])
+                else:
+                    moved[i] = out.add(op, moved[a], moved[b] if table[op].operands >= BINARY else 0,
+                                       moved[self.c[i]] if table[op].operands == TERNARY else 0)
+            out.inputs = self.inputs
+            for node in outputs:
+                places.append(moved[<int32_t>node])
+        finally:
+            PyMem_RawFree(uses)
+            PyMem_RawFree(moved)
+            PyMem_RawFree(live)
+        return out, places
+
+    cdef void count_uses(self, int32_t i, int32_t *uses) noexcept nogil:
+        cdef int operands = table[self.op[i]].operands
+        if operands:
+            uses[self.a[i]] += 1
+        if operands >= BINARY:
+            uses[self.b[i]] += 1
+        if operands == TERNARY:
+            uses[self.c[i]] += 1
+
+    cdef int32_t absorbed(self, int32_t i, const int32_t *uses) noexcept nogil:
+        """Of the sum i, the product that nothing else uses, or -1."""
+        cdef int32_t a = self.a[i], b = self.b[i]
+        if uses[b] == 1 and (self.op[b] == MUL or self.op[b] == ZMUL):
+            return b
+        if uses[a] == 1 and (self.op[a] == MUL or self.op[a] == ZMUL):
+            return a
+        return -1
+
+
+cdef inline uint64_t mixed(uint64_t x) noexcept nogil:
+    """splitmix64's finaliser (Steele, Lea and Flood, 2014)."""
+    x = (x ^ (x >> 30)) * <uint64_t>0xbf58476d1ce4e5b9
+    x = (x ^ (x >> 27)) * <uint64_t>0x94d049bb133111eb
+    return x ^ (x >> 31)
+
+
+cdef class Shared(Graph):
+    """A graph in which no operation occurs twice."""
+    cdef int32_t *buckets           # of a hash table with open addressing: node numbers, or -1
+    cdef uint64_t mask
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.buckets)
+
+    cdef int reserve(self, int32_t count) except -1:
+        """Make the hash table large enough for that many nodes, which simplifying may double."""
+        cdef uint64_t capacity = 64
+        while capacity < 3 * <uint64_t>count:
+            capacity *= 2
+        self.buckets = <int32_t *>scratch(capacity, sizeof(int32_t))
+        memset(self.buckets, 0xff, capacity * sizeof(int32_t))
+        self.mask = capacity - 1
+        return 0
+
+    cdef int32_t shared(self, int op, int32_t a, int32_t b, int32_t c, double x) except -1:
+        """The node that is this operation, made if need be."""
+        cdef uint64_t bits = 0
+        cdef uint64_t place
+        cdef int32_t i
+        memcpy(&bits, &x, sizeof(double))
+        place = mixed(mixed(<uint64_t>op | <uint64_t>a << 8) ^ (<uint64_t>b << 32 | <uint64_t><uint32_t>c) ^ bits)
+        while True:
+            place &= self.mask
+            i = self.buckets[place]
+            if i < 0:
+                break
+            if (self.op[i] == op and self.a[i] == a and self.b[i] == b and self.c[i] == c
+                    and same_bits(self.value[i], x)):
+                return i
+            place += 1
+        i = self.add(op, a, b, c)
+        self.value[i] = x
+        self.buckets[place] = i
+        return i
+
+    cdef int32_t number(self, double x) except -1:
+        return self.shared(LEAF, 0, 0, 0, x)
+
+    cdef int32_t simplified(self, int op, int32_t a, int32_t b, int32_t c) except -1:
+        """The node of op(a, b, c), or a simpler one with the same value."""
+        cdef int operands = table[op].operands
+        cdef bint constant_a = self.op[a] == LEAF
+        cdef bint constant_b = operands >= BINARY and self.op[b] == LEAF
+        cdef double x
+        if constant_a and (operands == UNARY or constant_b) and (operands != TERNARY or self.op[c] == LEAF):
+            return self.number(value_of_floats(op, self.value[a], self.value[b], self.value[c]))
+        if op == COPY or op == STOP:
+            return a
+        if op == NEG and self.op[a] == NEG:
+            return self.a[a]
+        if op == SELECT:
+            if constant_a:
+                return b if self.value[a] != 0.0 else c
+            if b == c:
+                return b
+            if self.op[a] == NOT:
+                return self.simplified(SELECT, self.a[a], c, b)
+        if op == POW and constant_b:
+            op = POWN
+        if op == POWN and constant_b:
+            if self.value[b] == 1.0:
+                return a
+            if self.value[b] == 0.0:
+                return self.number(1.0)
+        if op == ADD:
+            if self.op[b] == NEG:
+                return self.simplified(SUB, a, self.a[b], 0)
+            if self.op[a] == NEG:
+                return self.simplified(SUB, b, self.a[a], 0)
+        if op == SUB and self.op[b] == NEG:
+            return self.simplified(ADD, a, self.a[b], 0)
+        if op == ZMUL and constant_b and self.value[b] == 0.0:
+            return b
+        if op == ZMUL and constant_b:
+            op = MUL                                        # the adjoint is not zero
+        if (op == ZMUL or op == TMUL) and constant_a and self.value[a] - self.value[a] == 0.0:
+            op = MUL                                        # nothing infinite meets the zero
+        if op == ADD or op == MUL:
+            if constant_a or (not constant_b and b < a):    # in a fixed order, constants last
+                a, b = b, a
+            x = self.value[b]
+            if op == MUL and self.op[b] == LEAF:
+                if x == 1.0:
+                    return a
+                if x == -1.0:
+                    return self.simplified(NEG, a, 0, 0)
+            if op == ADD and self.op[b] == LEAF and x == 0.0 and signbit(x):
+                return a
+        return self.shared(op, a, b, c, 0.0)
+
+
+cdef inline bint same_bits(double x, double y) noexcept nogil:
+    cdef uint64_t p = 0, q = 0
+    memcpy(&p, &x, sizeof(double))
+    memcpy(&q, &y, sizeof(double))
+    return p == q
+
+
+# ---- from the tape, and back to it ----
+
+def from_tape(list inputs not None, list roots not None, int32_t start, dict selects not None, bint origins=False):
+    """The graph of the tape's nodes `roots`, given by number, as (graph, roots, others): `inputs` are its first inputs;
+    `others` lists the nodes before `start` that were found, which are inputs as well. `selects` says of a node that a
+    condition chose: (condition, node if it holds, node if not). The nodes come in the order of the eager sweep."""
+    cdef Graph g = Graph.__new__(Graph)
+    cdef int32_t span = tape.size - start
+    cdef int32_t *place = <int32_t *>scratch(span + 1, sizeof(int32_t))
+    cdef int32_t i
+    cdef dict older = {}
+    cdef list others = []
+    cdef list numbers = [] if origins else None
+    cdef list found = []
+    try:
+        for i in range(span):
+            place[i] = -1
+        for node in inputs:
+            place[<int32_t>node - start] = g.input()
+            if origins:
+                numbers.append(node)
+        for root in roots:
+            if <int32_t>root < start:
+                found.append(of_older(g, root, older, others, numbers))
+            else:
+                visit(g, <int32_t>root, start, place, selects, older, others, numbers)
+                found.append(place[<int32_t>root - start])
+    finally:
+        PyMem_RawFree(place)
+    if origins:
+        g.origins = numbers
+    return g, found, others
+
+
+cdef int visit(Graph g, int32_t root, int32_t start, int32_t *place, dict selects, dict older, list others,
+               list numbers) except -1:
+    """Add the nodes that `root` is made of to g, depth first, operands first."""
+    cdef int32_t *stack = NULL
+    cdef size_t size = 0, capacity = 256
+    cdef int32_t v, u, k
+    cdef int32_t operand[3]
+    cdef int op, operands
+    stack = <int32_t *>scratch(capacity, sizeof(int32_t))
+    try:
+        stack[0] = root
+        size = 1
+        while size:
+            size -= 1
+            v = stack[size]
+            if v >= 0 and (v < start or place[v - start] >= 0):
+                continue
+            u = v if v >= 0 else ~v
+            op = tape.op[u]
+            if op == CUSTOM:
+                raise TypeError("a node with a derivative of its own (a _backward or local gradients given by the "
+                                "program) cannot be recorded")
+            operands = table[op].operands
+            operand[0] = tape.a[u]
+            operand[1] = tape.b[u]
+            operand[2] = 0
+            if op == SELECT:
+                operand[0], operand[1], operand[2] = selects[u]
+            if v >= 0:
+                if op == LEAF:
+                    place[u - start] = g.constant(tape.value[u])
+                    if numbers is not None:
+                        numbers.append(u)
+                    continue
+                if size + 4 > capacity:
+                    stack = <int32_t *>resized(stack, 2 * capacity, sizeof(int32_t))
+                    capacity *= 2
+                stack[size] = ~v
+                size += 1
+                for k in range(2 if operands == TERNARY else 1 if operands == BINARY or operands == PARAM else 0, -1, -1):
+                    stack[size] = operand[k]
+                    size += 1
+                continue
+            if place[u - start] >= 0:
+                continue
+            for k in range(3 if operands == TERNARY else 2 if operands == BINARY or operands == PARAM else 1):
+                operand[k] = of_older(g, operand[k], older, others, numbers) if operand[k] < start else \
+                    place[operand[k] - start]
+            if operands == UNARY:
+                operand[1] = 0
+            if operands != TERNARY:
+                operand[2] = 0
+            place[u - start] = g.add(op, operand[0], operand[1], operand[2])
+            if numbers is not None:
+                numbers.append(u)
+    finally:
+        PyMem_RawFree(stack)
+    return 0
+
+
+cdef int32_t of_older(Graph g, int32_t node, dict older, list others, list numbers) except -1:
+    """The input that stands for a node from before the recording."""
+    found = older.get(node)
+    if found is None:
+        found = older[node] = g.input()
+        others.append(node)
+        if numbers is not None:
+            numbers.append(node)
+    return found
+
+
+def to_tape(Graph g not None, list inputs not None, list nodes not None, dict selects not None):
+    """Push the operations that make `nodes` onto the tape, on these nodes of the tape as inputs; returns the nodes of the
+    tape that are `nodes`. `selects` is added to, as in `from_tape`. The tape must be frozen, so that nothing moves."""
+    cdef uint8_t *needed = <uint8_t *>PyMem_RawCalloc(g.size + 1, 1)
+    cdef int32_t *place = NULL
+    cdef int32_t i, a, b, c
+    cdef int op, operands
+    cdef double x
+    cdef list places = []
+    try:
+        if needed == NULL:
+            raise MemoryError("no memory to copy a graph to the tape")
+        place = <int32_t *>scratch(g.size, sizeof(int32_t))
+        for node in nodes:
+            needed[<int32_t>node] = 1
+        g.need_operands(needed, g.size)
+        for i in range(g.size):
+            op = g.op[i]
+            if op == CUSTOM:
+                place[i] = inputs[g.a[i]]
+            if op == CUSTOM or not needed[i]:
+                continue
+            room(tape, 1)
+            if op == LEAF:
+                place[i] = push_leaf(tape, g.value[i], FLOAT)
+                continue
+            operands = table[op].operands
+            a = b = place[g.a[i]]
+            c = 0
+            if operands >= BINARY:
+                b = place[g.b[i]]
+            if operands == TERNARY:
+                c = place[g.c[i]]
+            x = value_of_floats(op, tape.value[a], tape.value[b], tape.value[c])
+            if op == SELECT:
+                place[i] = push(tape, op, b if tape.value[a] != 0.0 else c, c if tape.value[a] != 0.0 else b, x, FLOAT)
+                selects[place[i]] = (a, b, c)
+            else:
+                place[i] = push(tape, op, a, b, x, FLOAT)
+        for node in nodes:
+            places.append(place[<int32_t>node])
+        return places
+    finally:
+        PyMem_RawFree(needed)
+        PyMem_RawFree(place)

@@ -1,0 +1,751 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False, autotestdict=False
+# cython: auto_pickle=False, binding=False, embedsignature=True, embedsignature.format=clinic
+"""Programs: recorded functions, optimised and laid out to be run; at single points, and on batches in lanes.
+
+At a single point the operations are sorted into runs of one operation code whose operands are all there, so that a run is
+one loop. In lanes they stay in the order of the recording, in which operands are still in the cache, and slots are used
+again when their number is not needed any more. Values are the same bits in any order.
+"""
+import os
+
+from cpython.buffer cimport (PyBUF_FORMAT, PyBUF_STRIDED, PyBUF_STRIDED_RO, PyBuffer_Release, PyObject_CheckBuffer,
+                             PyObject_GetBuffer)
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
+from libc.stdint cimport (int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t)
+from libc.string cimport memcpy
+
+from tapegrad.graph cimport Graph
+from tapegrad.ops cimport ALL_COUNT, BINARY, CUSTOM, LEAF, PARAM, TERNARY, table
+
+
+cdef extern from "lanes.h" nogil:
+    ctypedef struct Step "TgStep":
+        uint8_t op
+        uint8_t scalars
+        int32_t y
+        int32_t a
+        int32_t b
+        int32_t c
+    int MAX_WIDTH "TG_MAX_WIDTH"
+    int has_avx2 "tg_has_avx2"
+    int has_vector_math "tg_has_vector_math"
+    void find_kernels "tg_find_kernels"(int use_avx2, int use_vector_math)
+    void run_lanes "tg_run_lanes"(const Step *steps, size_t count, double *lanes, const double *scalars, int width,
+                                  int exact)
+    void run_of "tg_run"(int op, size_t count, const int32_t *a, const int32_t *b, const int32_t *c, double *v, double *y)
+
+
+find_kernels(os.environ.get("TAPEGRAD_AVX2") != "0", os.environ.get("TAPEGRAD_VECTOR_MATH") != "0")
+
+KERNELS = "avx2" if has_avx2 else "plain"
+VECTOR_MATH = bool(has_vector_math)
+
+
+cdef void *memory(size_t count, size_t width) except NULL:
+    cdef void *new = NULL
+    if count < (<size_t>-1) // 2 // width:
+        new = PyMem_RawCalloc(count + 1, width)
+    if new == NULL:
+        raise MemoryError(f"no memory for a program of {count} entries")
+    return new
+
+
+cdef enum:
+    SPARE = 4                   # workspaces kept
+
+
+cdef class Program:
+    """Program(graph, outputs, guards=(), recorded=None)\n--\n\nA recorded function: numbers in, numbers out, immutable.
+
+    inputs      how many numbers go in: the function's arguments, flattened, and then the Values it read
+    outputs     how many come out
+    operations  how many operations are computed; `recorded` is how many there were before optimising
+
+    Call it with a sequence of floats; any number of threads may. `print` lists it. The values are those that the eager
+    engine computes, to the last bit, except that 1/0, log(0) and the like are inf or nan as in IEEE 754. A point at
+    which a branch of the recorded function would be taken otherwise is a ValueError that names the line.
+    """
+    cdef readonly Graph graph
+    cdef readonly tuple outputs_at      # the nodes of the outputs
+    cdef readonly tuple guards          # of (node, outcome, (file, line))
+    cdef readonly int recorded
+    cdef readonly int operations
+    cdef readonly int inputs
+    cdef int32_t runs                   # how many runs; run r is operation run_op[r] from run_start[r] on
+    cdef uint8_t *run_op
+    cdef int32_t *run_start
+    cdef int32_t *a                     # operand slots, by operation in the order of the runs
+    cdef int32_t *b
+    cdef int32_t *c
+    cdef int32_t slots
+    cdef int32_t first                  # slot of the first operation; below are inputs and constants
+    cdef double *numbers                # of the constants, which follow the inputs
+    cdef int32_t *out                   # slots of the outputs and then of the guards
+    cdef double *outcomes
+    cdef int32_t out_count
+    cdef int32_t guard_count
+    cdef double *spare[SPARE]           # workspaces that nobody uses
+    cdef int spares
+
+    def __init__(self, Graph graph not None, outputs, guards=(), recorded=None):
+        cdef list nodes
+        cdef list optimised
+        if self.graph is not None:
+            raise TypeError("a Program cannot be changed")
+        guards = tuple([(int(node), float(outcome), (str(file), int(line))) for node, outcome, (file, line) in guards])
+        nodes = [int(node) for node in outputs] + [node for node, _, _ in guards]
+        for node in nodes:
+            if not 0 <= node < graph.size:
+                raise ValueError(f"there is no node {node} in a graph of {graph.size}")
+        self.recorded = count_operations(graph) if recorded is None else recorded
+        self.graph, optimised = graph.optimised(nodes)
+        self.inputs = graph.inputs
+        self.out_count = len(optimised) - len(guards)
+        self.outputs_at = tuple(optimised[:self.out_count])
+        self.guards = self.still_open(guards, optimised[self.out_count:])
+        self.guard_count = len(self.guards)
+        self.operations = count_operations(self.graph)
+        self.arrange()
+
+    cdef tuple still_open(self, tuple guards, list nodes):
+        """The guards whose outcome is not known for good, each once."""
+        cdef list left = []
+        cdef set seen = set()
+        for (_, outcome, where), node in zip(guards, nodes):
+            if node in seen or self.graph.op[<int32_t>node] == LEAF and self.graph.value[<int32_t>node] == outcome:
+                continue
+            seen.add(node)
+            left.append((node, outcome, where))
+        return tuple(left)
+
+    def __dealloc__(self):
+        cdef int k
+        for k in range(self.spares):
+            PyMem_RawFree(self.spare[k])
+        PyMem_RawFree(self.run_op)
+        PyMem_RawFree(self.run_start)
+        PyMem_RawFree(self.a)
+        PyMem_RawFree(self.b)
+        PyMem_RawFree(self.c)
+        PyMem_RawFree(self.numbers)
+        PyMem_RawFree(self.out)
+        PyMem_RawFree(self.outcomes)
+
+    # ---- single points ----
+
+    cdef int arrange(self) except -1:
+        """Give every node a slot: inputs, constants, and the operations by level and operation code."""
+        cdef Graph g = self.graph
+        cdef int32_t n = g.size
+        cdef int32_t *level = <int32_t *>memory(n, sizeof(int32_t))
+        cdef int32_t *order = NULL
+        cdef int32_t *slot = NULL
+        cdef int32_t i, j, k, deepest = 0, constants = 0, count = 0
+        cdef int operands
+        cdef int32_t l
+        try:
+            order = <int32_t *>memory(n, sizeof(int32_t))
+            slot = <int32_t *>memory(n, sizeof(int32_t))
+            for i in range(n):
+                operands = table[g.op[i]].operands
+                if operands:
+                    l = level[g.a[i]]
+                    if operands >= BINARY and level[g.b[i]] > l:
+                        l = level[g.b[i]]
+                    if operands == TERNARY and level[g.c[i]] > l:
+                        l = level[g.c[i]]
+                    level[i] = l + 1
+                    deepest = max(deepest, l + 1)
+                    count += 1
+                elif g.op[i] == LEAF:
+                    slot[i] = self.inputs + constants
+                    constants += 1
+                else:
+                    slot[i] = g.a[i]
+            self.numbers = <double *>memory(constants, sizeof(double))
+            for i in range(n):
+                if g.op[i] == LEAF:
+                    self.numbers[slot[i] - self.inputs] = g.value[i]
+            self.first = self.inputs + constants
+            self.slots = self.first + count
+            sort_by_level(g, level, deepest, order, count)
+            self.a = <int32_t *>memory(count, sizeof(int32_t))
+            self.b = <int32_t *>memory(count, sizeof(int32_t))
+            self.c = <int32_t *>memory(count, sizeof(int32_t))
+            self.run_op = <uint8_t *>memory(count, sizeof(uint8_t))
+            self.run_start = <int32_t *>memory(count + 1, sizeof(int32_t))
+            for k in range(count):
+                slot[order[k]] = self.first + k
+            for k in range(count):
+                i = order[k]
+                operands = table[g.op[i]].operands
+                self.a[k] = slot[g.a[i]]
+                self.b[k] = slot[g.b[i]] if operands >= BINARY else 0
+                self.c[k] = slot[g.c[i]] if operands == TERNARY else 0
+                j = order[k - 1] if k else -1
+                if j < 0 or g.op[j] != g.op[i] or level[j] != level[i]:
+                    self.run_op[self.runs] = g.op[i]
+                    self.run_start[self.runs] = k
+                    self.runs += 1
+            self.run_start[self.runs] = count
+            self.out = <int32_t *>memory(self.out_count + self.guard_count, sizeof(int32_t))
+            self.outcomes = <double *>memory(self.guard_count, sizeof(double))
+            for k in range(self.out_count):
+                self.out[k] = slot[<int32_t>self.outputs_at[k]]
+            for k in range(self.guard_count):
+                self.out[self.out_count + k] = slot[<int32_t>self.guards[k][0]]
+                self.outcomes[k] = self.guards[k][1]
+        finally:
+            PyMem_RawFree(level)
+            PyMem_RawFree(order)
+            PyMem_RawFree(slot)
+        return 0
+
+    cdef double *workspace(self) except NULL:
+        """Room for the numbers of one replay, the constants in it."""
+        cdef double *v
+        if self.spares:
+            self.spares -= 1
+            return self.spare[self.spares]
+        v = <double *>memory(self.slots, sizeof(double))
+        memcpy(v + self.inputs, self.numbers, (self.first - self.inputs) * sizeof(double))
+        return v
+
+    cdef void give_back(self, double *v) noexcept:
+        if self.spares < SPARE:
+            self.spare[self.spares] = v
+            self.spares += 1
+        else:
+            PyMem_RawFree(v)
+
+    cdef void evaluate(self, double *v) noexcept nogil:
+        cdef int32_t r, start
+        for r in range(self.runs):
+            start = self.run_start[r]
+            run_of(self.run_op[r], self.run_start[r + 1] - start, self.a + start, self.b + start, self.c + start, v,
+                   v + self.first + start)
+
+    def run(self, const double[::1] x not None, double[::1] out not None):
+        """Compute the outputs at x into out, without allocating; None, or (guard, outcome) of the first guard that comes
+        out differently, where out is not to be used."""
+        cdef double *v
+        cdef int32_t k, failed = -1
+        cdef double outcome = 0.0
+        if x.shape[0] != self.inputs or out.shape[0] != self.out_count:
+            raise ValueError(f"a program of {self.inputs} inputs and {self.out_count} outputs was given arrays of "
+                             f"{x.shape[0]} and {out.shape[0]}")
+        v = self.workspace()
+        with nogil:
+            for k in range(self.inputs):
+                v[k] = x[k]
+            self.evaluate(v)
+            for k in range(self.guard_count):
+                if v[self.out[self.out_count + k]] != self.outcomes[k]:
+                    failed = k
+                    outcome = v[self.out[self.out_count + k]]
+                    break
+            for k in range(self.out_count):
+                out[k] = v[self.out[k]]
+        self.give_back(v)
+        return None if failed < 0 else (failed, outcome)
+
+    def __call__(self, x):
+        """The outputs at x, a sequence of `inputs` numbers, as an array of float64."""
+        import numpy as np
+
+        x = np.ascontiguousarray(x, dtype=np.float64).ravel()
+        out = np.empty(self.out_count)
+        failed = self.run(x, out)
+        if failed is not None:
+            file, line = self.guards[failed[0]][2]
+            raise ValueError(f"{file}:{line}: here the recorded function goes another way at this point; a program alone "
+                             "cannot be recorded anew")
+        return out
+
+    @property
+    def outputs(self):
+        """How many numbers come out."""
+        return self.out_count
+
+    def __repr__(self):
+        guards = f", {self.guard_count} guards" if self.guard_count else ""
+        return (f"<Program: {self.inputs} inputs, {self.out_count} outputs, {self.operations} operations "
+                f"(recorded: {self.recorded}){guards}>")
+
+    def __str__(self):
+        return "\n".join([repr(self), *self.listing()])
+
+    def listing(self):
+        """The program as lines of text, one an operation."""
+        cdef Graph g = self.graph
+        cdef int32_t i
+        cdef list lines = []
+        cdef dict guarded = {}
+        for node, outcome, (file, line) in self.guards:
+            guarded[node] = (outcome, file, line)
+        for i in range(g.size):
+            if g.op[i] > CUSTOM:
+                lines.append(f"  {self.name(i)} = {self.shown(i)}")
+            if i in guarded:
+                outcome, file, line = guarded[i]
+                lines.append(f"  guard {self.name(i)} is {outcome:g}   # {file}:{line}")
+        lines.append("  return " + ", ".join([self.name(node) for node in self.outputs_at]))
+        return lines
+
+    cdef str name(self, int32_t i):
+        cdef Graph g = self.graph
+        return f"x{g.a[i]}" if g.op[i] == CUSTOM else repr(g.value[i]) if g.op[i] == LEAF else f"t{i}"
+
+    cdef str shown(self, int32_t i):
+        cdef Graph g = self.graph
+        cdef str label = OPERATIONS[g.op[i]]
+        a, b, c = self.name(g.a[i]), self.name(g.b[i]), self.name(g.c[i])
+        if label == "madd" or label == "zmadd":
+            return f"{a} + {b} * {c}"
+        if label == "zmul" or label == "tmul":
+            return f"{a} * {b}"
+        if label == "**n":
+            return f"{a} ** {b}"
+        if not label.isalnum() and "_" not in label:
+            return f"{a} {label} {b}"
+        if table[g.op[i]].operands == TERNARY:
+            return f"{label}({a}, {b}, {c})"
+        return f"{label}({a}, {b})" if table[g.op[i]].operands >= BINARY else f"{label}({a})"
+
+
+OPERATIONS = tuple([table[k].label.decode() for k in range(ALL_COUNT)])
+
+
+cdef int count_operations(Graph g) noexcept:
+    cdef int32_t i
+    cdef int count = 0
+    for i in range(g.size):
+        count += g.op[i] > CUSTOM
+    return count
+
+
+cdef int sort_by_level(Graph g, const int32_t *level, int32_t deepest, int32_t *order, int32_t count) except -1:
+    """Into `order` the operations, by level, within a level by operation code, and else as they come."""
+    cdef int32_t *by_op = <int32_t *>memory(count, sizeof(int32_t))
+    cdef int32_t *start = NULL
+    cdef int32_t i, k, total
+    cdef int32_t at[256]
+    try:
+        start = <int32_t *>memory(deepest + 2, sizeof(int32_t))
+        for k in range(256):
+            at[k] = 0
+        for i in range(g.size):
+            if g.op[i] > CUSTOM:
+                at[g.op[i]] += 1
+                start[level[i]] += 1
+        total = 0
+        for k in range(256):
+            total += at[k]
+            at[k] = total - at[k]
+        total = 0
+        for k in range(deepest + 1):
+            total += start[k]
+            start[k] = total - start[k]
+        for i in range(g.size):
+            if g.op[i] > CUSTOM:
+                by_op[at[g.op[i]]] = i
+                at[g.op[i]] += 1
+        for k in range(count):
+            i = by_op[k]
+            order[start[level[i]]] = i
+            start[level[i]] += 1
+    finally:
+        PyMem_RawFree(by_op)
+        PyMem_RawFree(start)
+    return 0
+
+
+# ---- batches ----
+
+cdef class Lanes:
+    """Lanes(program, wide, guards=False, exact=False)\n--\n\nA program laid out for batches.
+
+    wide    bytes, one an input: not 0 where every sample has a number of its own
+    guards  compute the guards in place of the outputs
+    exact   use the scalar math library, for the bits of single points
+    """
+    cdef readonly Program shared        # what does not depend on the sample: computed once, its outputs are the scalars
+    cdef readonly int width             # lanes of a block
+    cdef readonly int chunk             # samples that are summed up by themselves, whichever thread does it
+    cdef readonly int inputs
+    cdef readonly int outputs
+    cdef readonly int operations
+    cdef readonly tuple wide            # which inputs are read sample by sample
+    cdef bint exact
+    cdef Step *steps
+    cdef int32_t count
+    cdef int32_t slots
+    cdef int32_t *in_slot               # by wide input
+    cdef int32_t *out                   # by output: a slot, or ~k for scalar k
+    cdef double *outcomes               # of the guards; NULL for outputs
+
+    def __init__(self, Program program not None, const unsigned char[::1] wide not None, bint guards=False, bint exact=False):
+        cdef Graph g = program.graph
+        cdef list wanted = [guard[0] for guard in program.guards] if guards else list(program.outputs_at)
+        cdef uint8_t *varies = NULL
+        if self.shared is not None:
+            raise TypeError("Lanes cannot be changed")
+        if wide.shape[0] != program.inputs:
+            raise ValueError(f"{wide.shape[0]} flags for {program.inputs} inputs")
+        self.exact = exact or not has_vector_math
+        self.inputs = program.inputs
+        self.outputs = len(wanted)
+        if guards:
+            self.outcomes = <double *>memory(self.outputs, sizeof(double))
+            for k, guard in enumerate(program.guards):
+                self.outcomes[<int>k] = guard[1]
+        varies = <uint8_t *>memory(g.size, 1)
+        try:
+            self.lay_out(g, wanted, wide, varies)
+        finally:
+            PyMem_RawFree(varies)
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.steps)
+        PyMem_RawFree(self.in_slot)
+        PyMem_RawFree(self.out)
+        PyMem_RawFree(self.outcomes)
+
+    cdef int lay_out(self, Graph g, list wanted, const unsigned char[::1] wide, uint8_t *varies) except -1:
+        cdef int32_t n = g.size
+        cdef int32_t i, k, count = 0, free_count = 0
+        cdef int operands, position
+        cdef int32_t operand[3]
+        cdef int32_t *last = NULL           # the step that uses a node last
+        cdef int32_t *slot = NULL
+        cdef int32_t *free_slots = NULL
+        cdef uint8_t *needed = NULL
+        cdef dict scalars = {}              # node: number of the scalar
+        cdef list wide_inputs = []
+        cdef Step *s
+        try:
+            last = <int32_t *>memory(n, sizeof(int32_t))
+            slot = <int32_t *>memory(n, sizeof(int32_t))
+            free_slots = <int32_t *>memory(n, sizeof(int32_t))
+            needed = <uint8_t *>memory(n, 1)
+            for node in wanted:
+                needed[<int32_t>node] = 1
+            g.need_operands(needed, n)
+            for i in range(n):
+                operands = table[g.op[i]].operands
+                last[i] = -1
+                if g.op[i] == CUSTOM:
+                    varies[i] = needed[i] and wide[g.a[i]]
+                    if varies[i]:
+                        wide_inputs.append(g.a[i])
+                elif operands:
+                    varies[i] = needed[i] and (varies[g.a[i]] or operands >= BINARY and varies[g.b[i]]
+                                               or operands == TERNARY and varies[g.c[i]])
+                    count += varies[i]
+            self.steps = <Step *>memory(count, sizeof(Step))
+            self.in_slot = <int32_t *>memory(len(wide_inputs), sizeof(int32_t))
+            self.out = <int32_t *>memory(self.outputs, sizeof(int32_t))
+            for i in range(n):
+                if varies[i] and g.op[i] > CUSTOM:
+                    operands = table[g.op[i]].operands
+                    last[g.a[i]] = i
+                    if operands >= BINARY:
+                        last[g.b[i]] = i
+                    if operands == TERNARY:
+                        last[g.c[i]] = i
+            for node in wanted:
+                last[<int32_t>node] = n
+            k = 0
+            for i in range(n):
+                if varies[i] and g.op[i] == CUSTOM:
+                    slot[i] = self.slots
+                    self.in_slot[k] = self.slots
+                    self.slots += 1
+                    k += 1
+            for i in range(n):
+                if not varies[i] or g.op[i] == CUSTOM:
+                    continue
+                operands = table[g.op[i]].operands
+                operand[0] = g.a[i]
+                operand[1] = g.b[i] if operands >= BINARY else operand[0]
+                operand[2] = g.c[i] if operands == TERNARY else operand[0]
+                s = &self.steps[self.count]
+                self.count += 1
+                s.op = g.op[i]
+                if free_count:
+                    free_count -= 1
+                    slot[i] = free_slots[free_count]
+                else:
+                    slot[i] = self.slots
+                    self.slots += 1
+                s.y = slot[i]
+                for position in range(3 if operands == TERNARY else 2 if operands >= BINARY else 1):
+                    if not varies[operand[position]]:
+                        s.scalars |= 1 << position
+                        operand[position] = scalars.setdefault(operand[position], len(scalars))
+                    else:
+                        if last[operand[position]] == i:
+                            last[operand[position]] = -1    # once, if it is both operands
+                            free_slots[free_count] = slot[operand[position]]
+                            free_count += 1
+                        operand[position] = slot[operand[position]]
+                s.a = operand[0]
+                s.b = operand[1] if operands >= BINARY else 0
+                s.c = operand[2] if operands == TERNARY else 0
+                if last[i] == -1:                           # cannot be: every needed node is used
+                    last[i] = n
+            k = 0
+            for node in wanted:
+                self.out[k] = slot[<int32_t>node] if varies[<int32_t>node] else \
+                    ~<int32_t>scalars.setdefault(node, len(scalars))
+                k += 1
+        finally:
+            PyMem_RawFree(last)
+            PyMem_RawFree(slot)
+            PyMem_RawFree(free_slots)
+            PyMem_RawFree(needed)
+        self.operations = self.count
+        self.wide = tuple(wide_inputs)
+        self.shared = Program(g, list(scalars))
+        self.width = MAX_WIDTH
+        while self.width > 16 and <int64_t>self.slots * self.width * 8 > 512 * 1024:
+            self.width //= 2
+        self.chunk = self.width * max(1, min(1024, 1000000 // (self.width * (self.count + 1))))
+        return 0
+
+
+ctypedef struct Column:
+    char *at
+    Py_ssize_t stride
+    char format
+
+
+cdef double load(const char *p, char format) noexcept nogil:
+    """One number of any type that columns may have."""
+    if format == b"d":
+        return (<double *>p)[0]
+    if format == b"f":
+        return (<float *>p)[0]
+    if format == b"?":
+        return (<uint8_t *>p)[0] != 0
+    if format == b"b":
+        return (<int8_t *>p)[0]
+    if format == b"B":
+        return (<uint8_t *>p)[0]
+    if format == b"h":
+        return (<int16_t *>p)[0]
+    if format == b"H":
+        return (<uint16_t *>p)[0]
+    if format == b"i":
+        return (<int32_t *>p)[0]
+    if format == b"I":
+        return (<uint32_t *>p)[0]
+    if format == b"q":
+        return <double>(<int64_t *>p)[0]
+    return <double>(<uint64_t *>p)[0]
+
+
+cdef class Job:
+    """Job(lanes, columns, shared, size, indices, outs)\n--\n\nOne run over a batch.
+
+    columns  for each of `lanes.wide` a buffer of `size` numbers, strided as one likes
+    shared   an array of `lanes.inputs` floats; those of wide inputs are not looked at
+    indices  None, or an int64 array: the samples to take, in this order
+    outs     for each output a writable buffer of `size` floats, or None where the samples are to be summed up
+    """
+    cdef readonly Lanes lanes
+    cdef readonly int64_t size              # samples to be taken
+    cdef readonly int64_t chunks
+    cdef int64_t samples                    # in the columns
+    cdef object scalars_array
+    cdef const double[::1] scalars
+    cdef const int64_t[::1] indices
+    cdef bint picked
+    cdef Py_buffer *buffers
+    cdef int held
+    cdef Column *columns
+    cdef Column *outs
+    cdef int summed
+    cdef int wide_count
+    cdef double *spare[SPARE]               # workspaces that no thread uses
+    cdef int spares
+
+    def __init__(self, Lanes lanes not None, list columns not None, const double[::1] shared not None, int64_t size,
+                 const int64_t[::1] indices, list outs not None):
+        import numpy as np
+        cdef int64_t k
+        if self.lanes is not None:
+            raise TypeError("a Job cannot be changed")
+        if len(columns) != len(lanes.wide) or len(outs) != lanes.outputs or shared.shape[0] != lanes.inputs or size < 0:
+            raise ValueError("columns, outs or shared inputs do not fit the program")
+        self.lanes = lanes
+        self.samples = size
+        self.wide_count = len(columns)
+        self.scalars_array = np.empty(lanes.shared.outputs)
+        lanes.shared.run(shared, self.scalars_array)
+        self.scalars = self.scalars_array
+        self.size = size
+        if indices is not None:
+            self.picked = True
+            self.indices = indices
+            self.size = indices.shape[0]
+            for k in range(self.size):
+                if not 0 <= indices[k] < size:
+                    raise IndexError(f"there is no sample {indices[k]}")
+        self.chunks = (self.size + lanes.chunk - 1) // lanes.chunk
+        self.buffers = <Py_buffer *>memory(len(columns) + len(outs), sizeof(Py_buffer))
+        self.columns = <Column *>memory(len(columns), sizeof(Column))
+        self.outs = <Column *>memory(len(outs), sizeof(Column))
+        for k in range(len(columns)):
+            self.take(columns[k], &self.columns[k], PyBUF_STRIDED_RO | PyBUF_FORMAT)
+        for k in range(len(outs)):
+            if outs[k] is None:
+                self.summed += 1
+            else:
+                self.take(outs[k], &self.outs[k], PyBUF_STRIDED | PyBUF_FORMAT)
+                if self.outs[k].format != b"d":
+                    raise ValueError("outputs must be written to float64")
+
+    @property
+    def sums(self):
+        """How many outputs are summed up."""
+        return self.summed
+
+    cdef int take(self, object array, Column *column, int flags) except -1:
+        cdef Py_buffer *view = &self.buffers[self.held]
+        cdef bytes format
+        PyObject_GetBuffer(array, view, flags)
+        self.held += 1
+        format = view.format if view.format != NULL else b"B"
+        if format == b"l" or format == b"L":
+            format = (b"q" if format == b"l" else b"Q") if view.itemsize == 8 else b"i" if format == b"l" else b"I"
+        if view.ndim != 1 or view.shape[0] != self.samples or format not in FORMATS or FORMATS[format] != view.itemsize:
+            raise ValueError(f"a column must have {self.samples} real numbers, not shape {array.shape} of {array.dtype}")
+        column.at = <char *>view.buf
+        column.stride = view.strides[0]
+        column.format = format[0]
+        return 0
+
+    def __dealloc__(self):
+        cdef int k
+        for k in range(self.held):
+            PyBuffer_Release(&self.buffers[k])
+        for k in range(self.spares):
+            PyMem_RawFree(self.spare[k])
+        PyMem_RawFree(self.buffers)
+        PyMem_RawFree(self.columns)
+        PyMem_RawFree(self.outs)
+
+    cdef void fill(self, double *lanes, int64_t first, int count, int width) noexcept nogil:
+        """Load `count` samples; the lanes left over get the last one again."""
+        cdef int k, l
+        cdef Column *column
+        cdef double *v
+        cdef const char *p
+        for k in range(self.wide_count):
+            column = &self.columns[k]
+            v = lanes + <size_t>self.lanes.in_slot[k] * width
+            if self.picked:
+                for l in range(count):
+                    v[l] = load(column.at + self.indices[first + l] * column.stride, column.format)
+            elif column.format == b"d":
+                p = column.at + first * column.stride
+                for l in range(count):
+                    v[l] = (<double *>(p + l * column.stride))[0]
+            else:
+                p = column.at + first * column.stride
+                for l in range(count):
+                    v[l] = load(p + l * column.stride, column.format)
+            for l in range(count, width):
+                v[l] = v[count - 1]
+
+    cdef void store(self, double *lanes, int64_t first, int count, int width, double *sums) noexcept nogil:
+        cdef int k, l, s = 0
+        cdef int32_t slot
+        cdef Column *out
+        cdef double x
+        cdef const double *v
+        for k in range(self.lanes.outputs):
+            slot = self.lanes.out[k]
+            out = &self.outs[k]
+            v = lanes + <size_t>slot * width if slot >= 0 else NULL
+            x = self.scalars[~slot] if slot < 0 else 0.0
+            if out.at == NULL:
+                for l in range(count):
+                    sums[s * width + l] += v[l] if v != NULL else x
+                s += 1
+            elif self.picked:
+                for l in range(count):
+                    (<double *>(out.at + self.indices[first + l] * out.stride))[0] = v[l] if v != NULL else x
+            elif v != NULL:
+                for l in range(count):
+                    (<double *>(out.at + (first + l) * out.stride))[0] = v[l]
+            else:
+                for l in range(count):
+                    (<double *>(out.at + (first + l) * out.stride))[0] = x
+
+    cdef void probe(self, double *lanes, int64_t first, int count, int width, int32_t[::1] failed,
+                    double[::1] outcomes) noexcept nogil:
+        """The first guard that comes out differently, by sample; -1 for none."""
+        cdef int k, l
+        cdef int32_t slot
+        cdef double x
+        for l in range(count):
+            failed[first + l] = -1
+        for k in range(self.lanes.outputs - 1, -1, -1):
+            slot = self.lanes.out[k]
+            for l in range(count):
+                x = lanes[<size_t>slot * width + l] if slot >= 0 else self.scalars[~slot]
+                if x != self.lanes.outcomes[k]:
+                    failed[first + l] = k
+                    outcomes[first + l] = x
+
+    def run(self, int64_t chunk, double[::1] sums, int32_t[::1] failed=None, double[::1] outcomes=None):
+        """Run one chunk: outputs into the outs, or their sums over its samples into `sums`; of guards the first one that
+        fails into `failed`, with what came out."""
+        cdef int width = self.lanes.width
+        cdef double *lanes = NULL
+        cdef double *partial = NULL
+        cdef int64_t first = chunk * self.lanes.chunk
+        cdef int64_t end = min(first + self.lanes.chunk, self.size)
+        cdef int count, k, l
+        cdef bint probing = self.lanes.outcomes != NULL
+        if not 0 <= chunk < self.chunks:
+            raise IndexError(f"there is no chunk {chunk}")
+        if probing and (failed is None or outcomes is None or failed.shape[0] != self.size
+                        or outcomes.shape[0] != self.size):
+            raise ValueError("guards need arrays for what comes out")
+        if not probing and self.summed and (sums is None or sums.shape[0] != self.summed):
+            raise ValueError(f"sums must have {self.summed} entries")
+        if self.spares:
+            self.spares -= 1
+            lanes = self.spare[self.spares]
+        else:
+            lanes = <double *>memory(<size_t>(self.lanes.slots + self.summed) * width, sizeof(double))
+        partial = lanes + <size_t>self.lanes.slots * width
+        try:
+            with nogil:
+                for k in range(self.summed * width):
+                    partial[k] = 0.0
+                while first < end:
+                    count = <int>min(width, end - first)
+                    self.fill(lanes, first, count, width)
+                    run_lanes(self.lanes.steps, self.lanes.count, lanes, &self.scalars[0], width, self.lanes.exact)
+                    if probing:
+                        self.probe(lanes, first, count, width, failed, outcomes)
+                    else:
+                        self.store(lanes, first, count, width, partial)
+                    first += count
+                for k in range(self.summed):
+                    sums[k] = 0.0
+                    for l in range(width):
+                        sums[k] += partial[k * width + l]
+        finally:
+            if self.spares < SPARE:
+                self.spare[self.spares] = lanes
+                self.spares += 1
+            else:
+                PyMem_RawFree(lanes)
+
+
+FORMATS = {b"d": 8, b"f": 4, b"?": 1, b"b": 1, b"B": 1, b"h": 2, b"H": 2, b"i": 4, b"I": 4, b"q": 8, b"Q": 8}

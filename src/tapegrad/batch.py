@@ -1,0 +1,531 @@
+"""`vmap`: a recorded function on a batch of samples, in lanes and threads."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tapegrad import structure
+from tapegrad.program import Job
+from tapegrad.recorded import Recorded
+from tapegrad.recording import current
+from tapegrad.structure import NUMBER, flatten, map_spec, numbers_in, size, unflatten
+from tapegrad.value import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tapegrad.program import Program
+    from tapegrad.programs import Entry, Family
+    from tapegrad.structure import Spec
+
+    Progress = Callable[[int, int], object]
+
+__all__ = ["VMap", "run_job", "vmap"]
+
+PART = 1 << 16  # samples whose guards are looked at together
+WORTH_A_THREAD = 2_000_000  # operations
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_job(job: Job, threads: int = 1, progress: Callable[[int], object] | None = None, probe: Any = None) -> Any:
+    """Run all chunks of a job; the sums over the samples of the outputs that are summed.
+
+    Chunks are added up in their order, whichever thread has done them: the bits do not depend on the threads.
+    """
+    total = np.zeros(job.sums)
+    numbers = itertools.count()
+    done: dict[int, Any] = {}
+    added = 0
+    stop = False
+    lock = threading.Lock()
+    errors: list[BaseException] = []
+
+    def work(report: bool) -> None:
+        nonlocal added, total
+        while not stop:
+            chunk = next(numbers)
+            if chunk >= job.chunks:
+                return
+            sums = np.empty(job.sums)
+            job.run(chunk, sums, *(probe or ()))
+            with lock:
+                done[chunk] = sums
+                while added in done:
+                    total += done.pop(added)
+                    added += 1
+            if report and progress is not None:
+                progress(min(added * job.lanes.chunk, job.size))
+
+    def helper() -> None:
+        nonlocal stop
+        try:
+            work(False)
+        except BaseException as error:
+            errors.append(error)
+            stop = True
+
+    count = min(threads, job.chunks) - 1
+    if job.size * (job.lanes.operations + 1) < WORTH_A_THREAD:
+        count = 0
+    helpers = [threading.Thread(target=helper, daemon=True) for _ in range(count)]
+    try:
+        for thread in helpers:
+            thread.start()
+        work(True)
+    except BaseException:
+        stop = True
+        raise
+    finally:
+        for thread in helpers:
+            if thread.ident is not None:
+                thread.join()
+    if errors:
+        raise errors[0]
+    if progress is not None:
+        progress(job.size)
+    return total
+
+
+class Batch:
+    """The arguments of one call, taken apart: what each sample has of its own, and what all share."""
+
+    def __init__(self, of: VMap, args: Any, kwargs: Any) -> None:
+        self.columns: dict[int, Any] = {}  # by number of the input
+        self.axes: dict[int, int] = {}  # where the samples are, by number of the first input of a mapped array
+        self.n: int | None = None
+        self.leaves: list[Any] = []
+        self.count = 0
+        axes = of.axes_of(len(args))
+        specs = []
+        for position, (arg, axis) in enumerate(zip(args, axes, strict=True)):
+            specs.append(self.take(arg, axis, f"argument {position}", not of.inner.is_input(position)))
+        named = [self.take(arg, None, name, True) for name, arg in kwargs.items()]
+        if self.n is None:
+            raise ValueError("vmap: no argument is mapped: in_axes names none")
+        if self.n == 0:
+            raise ValueError("vmap: an empty batch; there must be one sample at least")
+        self.spec: Spec = ("tuple", (("tuple", tuple(specs), tuple), ("dict", tuple(kwargs), tuple(named))), tuple)
+        self.x, self.values = numbers_in(self.leaves)
+
+    def take(self, arg: Any, axis: Any, name: str, setting: bool) -> Spec:
+        if axis is None:
+            if isinstance(arg, int) and setting:
+                return ("setting", structure.Setting(arg))
+            before = len(self.leaves)
+            spec = flatten(arg, self.leaves)
+            self.count += size(spec)
+            if len(self.leaves) == before and spec[0] == "setting" and isinstance(arg, np.ndarray):
+                raise TypeError(f"vmap: {name} is no argument to compute with")
+            return spec
+        if isinstance(arg, (list, tuple)) and not isinstance(axis, (list, tuple)) and only_numbers(arg):
+            arg = np.asarray(arg, dtype=np.float64)
+        if isinstance(arg, (list, tuple, dict)):
+            return self.take_nested(arg, axis, name)
+        array = np.asarray(arg)
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"vmap: {name} is mapped and must be an array of real numbers, not of {array.dtype}")
+        if not -array.ndim <= axis < array.ndim:
+            raise ValueError(f"vmap: {name} has shape {array.shape}, which has no axis {axis} to map over")
+        array = np.moveaxis(array, axis, 0)
+        if self.n is not None and len(array) != self.n:
+            raise ValueError(f"vmap: {name} has {len(array)} samples, an argument before it {self.n}")
+        self.n = len(array)
+        if array.dtype.char not in "dfbBhHiIlLqQ?" or not array.dtype.isnative:
+            array = array.astype(np.float64)
+        self.axes[self.count] = axis
+        for index in np.ndindex(array.shape[1:]):
+            self.columns[self.count] = array[(slice(None), *index)]
+            self.leaves.append(0.0)
+            self.count += 1
+        return NUMBER if array.ndim == 1 else ("array", array.shape[1:])
+
+    def take_nested(self, arg: Any, axis: Any, name: str) -> Spec:
+        keys = list(arg) if isinstance(arg, dict) else range(len(arg))
+        if isinstance(axis, (list, tuple, dict)) and len(axis) != len(arg):
+            raise ValueError(f"vmap: in_axes has {len(axis)} entries for the {len(arg)} of {name}")
+        specs = []
+        for key in keys:
+            inner = axis[key] if isinstance(axis, (list, tuple, dict)) else axis
+            specs.append(self.take(arg[key], inner, f"{name}[{key!r}]", False))
+        if isinstance(arg, dict):
+            return ("dict", tuple(arg), tuple(specs))
+        return ("list", tuple(specs)) if isinstance(arg, list) else ("tuple", tuple(specs), type(arg))
+
+    def sample(self, k: int) -> Any:
+        """The numbers of sample k."""
+        x = self.x.copy()
+        for i, column in self.columns.items():
+            x[i] = column[k]
+        return x
+
+
+def only_numbers(tree: Any) -> bool:
+    """Whether this is a number, or lists of numbers."""
+    if isinstance(tree, (list, tuple)):
+        return all([only_numbers(x) for x in tree])
+    return isinstance(tree, (int, float, np.number))
+
+
+class VMap(Recorded):
+    """tapegrad.vmap"""
+
+    what = "vmap"
+
+    def __init__(
+        self,
+        f: Callable[..., Any],
+        in_axes: Any = 0,
+        reduce: str | None = None,
+        threads: int | None = None,
+        exact: bool = False,
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(f, **options)
+        if reduce not in (None, "sum", "mean"):
+            raise ValueError(f"reduce must be None, 'sum' or 'mean', not {reduce!r}")
+        if threads is not None and (not isinstance(threads, int) or threads < 1):
+            raise ValueError(f"threads must be a positive int or None, not {threads!r}")
+        if not isinstance(in_axes, (int, list, tuple)) or isinstance(in_axes, bool):
+            raise TypeError(f"in_axes must be an int, or a sequence with an int or None for each argument, not {in_axes!r}")
+        self.in_axes, self.reduce, self.threads, self.exact, self.progress = in_axes, reduce, threads, exact, progress
+        plain = {"max_programs": self.max_programs}
+        self.inner = f if isinstance(f, Recorded) and not isinstance(f, VMap) else Recorded(f, **plain)
+        self.gradients: dict[Any, Recorded] = {}
+
+    def state(self) -> dict[str, Any]:
+        own = {name: getattr(self, name) for name in ("in_axes", "reduce", "threads", "exact", "progress")}
+        return {**super().state(), **own}
+
+    def axes_of(self, count: int) -> tuple[Any, ...]:
+        if isinstance(self.in_axes, int):
+            return (self.in_axes,) * count
+        if len(self.in_axes) != count:
+            raise ValueError(f"in_axes is for {len(self.in_axes)} arguments, and there are {count}")
+        return tuple(self.in_axes)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if current() is not None:
+            return self.unrolled(args, kwargs)
+        batch = Batch(self, args, kwargs)
+        family = self.inner.family(batch.spec)
+        first = family.last or family.add(batch.sample(0))
+        if batch.values or self.inner.gives_values(first):
+            return self.on_tape_batch(family, batch)
+        stacked = self.reduce is None
+        spec, out = self.execute(family, batch, lambda entry: [stacked] * len(entry.nodes))
+        if self.reduce == "mean":
+            out = [x / batch.n for x in out]
+        return assembled(spec, out, stacked)
+
+    def unrolled(self, args: Any, kwargs: Any) -> Any:
+        """In a recording: sample by sample."""
+        arrays = [np.asarray(arg, dtype=object) if axis is not None else arg
+                  for arg, axis in zip(args, self.axes_of(len(args)), strict=True)]  # fmt: skip
+        moved = [arg if axis is None else np.moveaxis(arg, axis, 0)
+                 for arg, axis in zip(arrays, self.axes_of(len(args)), strict=True)]  # fmt: skip
+        mapped = [axis is not None for axis in self.axes_of(len(args))]
+        lengths = {len(arg) for arg, is_mapped in zip(moved, mapped, strict=True) if is_mapped}
+        if len(lengths) != 1 or 0 in lengths:
+            raise ValueError(f"vmap: the mapped arguments have {sorted(lengths)} samples")
+        results = []
+        for k in range(lengths.pop()):
+            leaves: list[Any] = []
+            sample = [arg[k] if is_mapped else arg for arg, is_mapped in zip(moved, mapped, strict=True)]
+            spec = flatten(self.inner(*sample, **kwargs), leaves)
+            results.append([x for leaf in leaves for x in (leaf if isinstance(leaf, np.ndarray) else [leaf])])
+        if self.reduce is not None:
+            sums = [sum(numbers[1:], numbers[0]) for numbers in zip(*results, strict=True)]
+            if self.reduce == "mean":
+                sums = [x / len(results) for x in sums]
+            return unflatten(spec, iter(sums), structure.of_values)
+        columns = [[numbers[j] for numbers in results] for j in range(len(results[0]))]
+        wide = map_spec(spec, lambda shape: ("array", (len(results), *(shape or ()))))
+        ordered = [columns[j][k] for block in blocks_of(spec) for k in range(len(results)) for j in block]
+        return unflatten(wide, iter(ordered), structure.of_values)
+
+    # ---- running ----
+
+    def groups(self, family: Family, batch: Batch) -> Iterator[tuple[int, int, Entry, Any]]:
+        """(first, end, entry, indices): the samples of a part of the batch that go one way; all of it if no guard is there.
+        Guards are computed as at single points, so that a sample goes the way it would go by itself."""
+        n = batch.n
+        assert n is not None
+        entry = family.last or family.add(batch.sample(0))
+        if not entry.outcomes:
+            yield 0, n, entry, None
+            return
+        for first in range(0, n, PART):
+            yield from self.split(family, batch, first, min(first + PART, n))
+
+    def split(self, family: Family, batch: Batch, first: int, end: int) -> Iterator[tuple[int, int, Entry, Any]]:
+        entry = family.last or family.add(batch.sample(first))
+        todo = [(entry, np.arange(end - first))]
+        found: dict[int, tuple[Entry, list[Any]]] = {}
+        while todo:
+            entry, indices = todo.pop()
+            failed, outcomes = self.probe(entry, batch, first, end, indices)
+            passed = indices[failed < 0]
+            if len(passed):
+                found.setdefault(id(entry), (entry, []))[1].append(passed)
+            missed = failed >= 0
+            if not missed.any():
+                continue
+            left, kinds = indices[missed], np.stack([failed[missed].astype(np.float64), outcomes[missed]])
+            _, sample, which = np.unique(kinds, axis=1, return_index=True, return_inverse=True)
+            which = which.reshape(-1)
+            for k, s in enumerate(sample):
+                at = first + int(left[s])
+                try:
+                    following = family.following(entry, int(kinds[0, s]), float(kinds[1, s]), batch.sample(at))
+                except Exception as error:
+                    error.add_note(f"while recording at sample {at} of the batch")
+                    raise
+                todo.append((following, left[which == k]))
+        merged = [(entry, np.sort(np.concatenate(parts))) for entry, parts in found.values()]
+        for entry, indices in sorted(merged, key=lambda pair: int(pair[1][0])):
+            yield first, end, entry, indices
+
+    def columns(self, batch: Batch, lanes: Any, first: int, end: int) -> list[Any]:
+        return [batch.columns[i][first:end] for i in lanes.wide]
+
+    def wide(self, entry: Entry, batch: Batch) -> bytes:
+        return bytes([i in batch.columns for i in range(entry.program.inputs)])
+
+    def probe(self, entry: Entry, batch: Batch, first: int, end: int, indices: Any) -> tuple[Any, Any]:
+        """For each of these samples the first guard that comes out differently, or -1; and what came out."""
+        lanes = entry.laid_out(entry.program, self.wide(entry, batch), True, True)
+        failed, outcomes = np.empty(len(indices), dtype=np.int32), np.empty(len(indices))
+        columns = self.columns(batch, lanes, first, end)
+        job = Job(lanes, columns, entry.numbers(batch.x), end - first, indices, [None] * lanes.outputs)
+        run_job(job, self.threads or cores(), None, (failed, outcomes))
+        return failed, outcomes
+
+    def results(
+        self, family: Family, batch: Batch, program_of: Callable[[Entry], Program], outs_of: Callable[[Entry], list[Any]]
+    ) -> Iterator[tuple[Entry, Any]]:
+        """Run the batch group by group: (entry, sums). `outs_of` gives for each output an array of all samples to write
+        to, or None to sum up."""
+        n = batch.n
+        assert n is not None
+        before = 0
+        for first, end, entry, indices in self.groups(family, batch):
+            program = program_of(entry)
+            lanes = entry.laid_out(program, self.wide(entry, batch), False, self.exact)
+            outs = [None if out is None else out[first:end] for out in outs_of(entry)]
+            columns = self.columns(batch, lanes, first, end)
+            job = Job(lanes, columns, entry.numbers(batch.x), end - first, indices, outs)
+            progress = None
+            if self.progress is not None:
+                progress = lambda done, before=before: self.progress(before + done, n)  # noqa: E731
+            yield entry, run_job(job, self.threads or cores(), progress)
+            before += job.size
+
+    def execute(self, family: Family, batch: Batch, stacked_of: Callable[[Entry], list[bool]]) -> tuple[Spec, list[Any]]:
+        """The outputs: arrays of all samples where they are stacked, else sums; and how they are nested."""
+        spec: Spec | None = None
+        stacked: list[bool] = []
+        out: list[Any] = []
+
+        def outs_of(entry: Entry) -> list[Any]:
+            nonlocal spec, stacked, out
+            if spec is None:
+                spec, stacked = entry.spec, stacked_of(entry)
+                out = stores(spec, stacked, batch.n)
+            elif spec != entry.spec:
+                raise TypeError("vmap: the function returns results of different shapes for different samples")
+            return [x if is_stacked else None for x, is_stacked in zip(out, stacked, strict=True)]
+
+        total: Any = 0.0
+        for _, sums in self.results(family, batch, lambda entry: entry.program, outs_of):
+            total = total + sums
+        assert spec is not None
+        if self.check_finite:
+            self.check(family, batch, [x for x, s in zip(out, stacked, strict=True) if s], total)
+        rest = iter(np.asarray(total).tolist())
+        return spec, [x if is_stacked else next(rest) for x, is_stacked in zip(out, stacked, strict=True)]
+
+    def check(self, family: Family, batch: Batch, columns: list[Any], total: Any) -> None:
+        """Report the first sample with a result that is nan or inf."""
+        bad = [np.flatnonzero(~np.isfinite(column)) for column in columns]
+        found = [int(samples[0]) for samples in bad if len(samples)]
+        if found:
+            self.report(family, batch.sample(min(found)), min(found))
+        if not np.isfinite(total).all():
+            n = batch.n
+            assert n is not None
+            for k in range(n):
+                _, out = family.at(batch.sample(k), lambda entry: entry.program)
+                if not np.isfinite(out).all():
+                    self.report(family, batch.sample(k), k)
+            raise FloatingPointError("the sum over the samples overflows, though no sample's result is nan or inf")
+
+    # ---- derivatives of the reduced function ----
+
+    def differentiated(self, of: Any, args: Any, kwargs: Any) -> Any:
+        """What grad and value_and_grad make of this: computed sample by sample in lanes."""
+        from tapegrad.transforms import ValueAndGradient
+
+        if self.reduce is None:
+            raise TypeError(f"{of.what} differentiates functions that return one number: give vmap a reduce, 'sum' or 'mean'")
+        key = (of.argnums, of.has_aux)
+        inner = self.gradients.get(key)
+        if inner is None:
+            function = self.f.f if type(self.f) is Recorded else self.f
+            inner = self.gradients[key] = ValueAndGradient(function, *key, max_programs=self.max_programs)
+        batch = Batch(self, args, kwargs)
+        if batch.values:
+            raise TypeError(f"{of.what} of a vmap takes numbers, not Values")
+        family = inner.family(batch.spec)
+        picked, nested = inner.chosen(batch.spec)
+        own = [k in batch.columns for k in picked]
+        spec, out = self.execute(family, batch, lambda entry: [False] * (len(entry.nodes) - len(picked)) + own)
+        if self.reduce == "mean":
+            out = [x / batch.n for x in out]
+        first, grads = spec[1]
+        count = len(out) - len(picked)
+        gradient = assembled(nested, out[count:], own)
+        gradient = moved_back(gradient, nested, picked, batch)
+        values = assembled(first, out[:count], False)
+        if of.with_value:
+            return values, gradient
+        return (gradient, values[1]) if of.has_aux else gradient
+
+    def on_tape_batch(self, family: Family, batch: Batch) -> Any:
+        """The result as Values, with their derivatives by the Values involved."""
+        n = batch.n
+        assert n is not None
+
+        def children_of(entry: Entry) -> tuple[tuple[int, ...], list[Value]]:
+            start = len(batch.x)
+            wrt = (*batch.values, *range(start, start + len(entry.others)))
+            return wrt, [*batch.values.values(), *entry.others]
+
+        def program_of(entry: Entry) -> Program:
+            return entry.with_partials(children_of(entry)[0])
+
+        if self.reduce is None:
+            made: list[list[Value]] = []
+            spec: Spec = NUMBER
+            for k in range(n):
+                entry, out = family.at(batch.sample(k), program_of)
+                wrt, children = children_of(entry)
+                count, spec = len(entry.nodes), entry.spec
+                rows = out[count:].reshape(count, len(wrt)).tolist()
+                made.append([Value(out[j].item(), tuple(children), tuple(rows[j])) for j in range(count)])
+            wide = map_spec(spec, lambda shape: ("array", (n, *(shape or ()))))
+            ordered = [made[k][j] for block in blocks_of(spec) for k in range(n) for j in block]
+            return unflatten(wide, iter(ordered), structure.of_values)
+        values: Any = 0.0
+        partials: dict[Value, Any] = {}
+        for entry, sums in self.results(family, batch, program_of, lambda entry: [None] * program_of(entry).outputs):
+            wrt, children = children_of(entry)
+            count, spec = len(entry.nodes), entry.spec
+            values = values + sums[:count]
+            for child, column in zip(children, sums[count:].reshape(count, len(wrt)).T, strict=True):
+                partials[child] = partials.get(child, 0.0) + column
+        scale = 1.0 / n if self.reduce == "mean" else 1.0
+        nodes = []
+        for j in range(len(values)):
+            nodes.append(Value(float(values[j] * scale), tuple(partials), tuple([float(p[j] * scale) for p in partials.values()])))
+        return unflatten(spec, iter(nodes), structure.of_values)
+
+
+def blocks_of(spec: Spec) -> list[range]:
+    from tapegrad.transforms import blocks
+
+    return blocks(spec)
+
+
+def stores(spec: Spec, stacked: list[bool], n: int | None) -> list[Any]:
+    """For each output that is stacked its column of an array of all samples, one array a leaf."""
+    out: list[Any] = []
+    for block in blocks_of(spec):
+        array = np.empty((n, len(block))) if len(block) and stacked[block[0]] else None
+        out += [None if array is None else array[:, j] for j in range(len(block))]
+    return out
+
+
+def assembled(spec: Spec, out: list[Any], stacked: bool | list[bool]) -> Any:
+    """The result in its nesting: `out` has a number or a column for each output."""
+    is_stacked = [stacked] * len(out) if isinstance(stacked, bool) else stacked
+    leaves = []
+    shapes: list[tuple[int, ...] | None] = []
+    map_spec(spec, lambda shape: (shapes.append(shape), NUMBER)[1])
+    for block, shape in zip(blocks_of(spec), shapes, strict=True):
+        if not len(block):
+            leaves.append(np.empty(shape or ()))
+        elif is_stacked[block[0]]:
+            first = out[block[0]]
+            array = first.base if first.base is not None and first.base.shape == (len(first), len(block)) else None
+            if array is None:
+                array = np.stack([out[j] for j in block], axis=1)
+            leaves.append(array.reshape(len(first), *(shape or ())))
+        elif shape is None:
+            leaves.append(out[block[0]])
+        else:
+            leaves.append(np.array([out[j] for j in block]).reshape(shape))
+    wide = map_spec(spec, lambda shape: NUMBER)
+    return unflatten(wide, iter(leaves), structure.of_floats)
+
+
+def moved_back(gradient: Any, nested: Spec, picked: list[int], batch: Batch) -> Any:
+    """The gradient with the samples on the axes on which the arguments have them."""
+    leaves: list[Any] = []
+    spec = map_spec(nested, lambda shape: NUMBER)
+    collect(gradient, leaves)
+    for k, block in enumerate(blocks_of(nested)):
+        if len(block) and batch.axes.get(picked[block[0]]):
+            leaves[k] = np.moveaxis(leaves[k], 0, batch.axes[picked[block[0]]])
+    return unflatten(spec, iter(leaves), structure.of_floats)
+
+
+def collect(tree: Any, leaves: list[Any]) -> None:
+    if isinstance(tree, (list, tuple)):
+        for x in tree:
+            collect(x, leaves)
+    elif isinstance(tree, dict):
+        for x in tree.values():
+            collect(x, leaves)
+    else:
+        leaves.append(tree)
+
+
+def vmap(
+    f: Callable[..., Any],
+    in_axes: Any = 0,
+    reduce: str | None = None,
+    threads: int | None = None,
+    *,
+    exact: bool = False,
+    progress: Progress | None = None,
+    **options: Any,
+) -> VMap:
+    """f for every sample of a batch: recorded for one, run for all in vector lanes and threads.
+
+    in_axes   for each argument the axis along which the samples lie, or None where all share it; nested as the
+              argument, where that is nested; one int for all
+    reduce    "sum" or "mean" over the samples; None stacks the results along a first axis
+    threads   how many; None takes as many as there are cores. The result is the same to the bit.
+    exact     use the scalar math library, for the bits of single points; the vector math library is off by up to 4 units
+              in the last place, and several times as fast
+    progress  called as progress(samples done, samples)
+    options   those of `record`
+
+    f may be a transformation: vmap(grad(f)). And grad(vmap(f, (None, 0), reduce="mean")) is the gradient of a mean.
+
+    >>> vmap(lambda x, c: c * x * x, (0, None))([1.0, 2.0, 3.0], 10.0)
+    array([10., 40., 90.])
+    >>> value_and_grad(vmap(lambda w, x: (w * x) ** 2, (None, 0), reduce="mean"))(2.0, [1.0, 3.0])
+    (20.0, 20.0)
+    """
+    return VMap(f, in_axes, reduce, threads, exact, progress, **options)

@@ -1,0 +1,208 @@
+"""The programs of one function: recorded where they are needed, found again by what the guards come out as."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter, OrderedDict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tapegrad import structure
+from tapegrad.graph import from_tape, to_tape
+from tapegrad.program import Lanes, Program
+from tapegrad.recording import Recorder
+from tapegrad.structure import flatten, unflatten
+from tapegrad.value import Value, _index_of, _leaves, _value_at
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tapegrad.graph import Graph
+    from tapegrad.structure import Spec
+
+    Derive = Callable[["Graph", list[int], list[int], Spec, Spec], tuple[list[int], Spec]]
+
+__all__ = ["Entry", "Family", "inlined"]
+
+
+def roots_of(result: Any) -> tuple[list[Value], Spec]:
+    """What a function returned, as Values; numbers become constants."""
+    leaves: list[Any] = []
+    spec = flatten(result, leaves)
+    out: list[Value] = []
+    for leaf in leaves:
+        if isinstance(leaf, np.ndarray):
+            out += [Value(float(x)) for x in leaf]
+        else:
+            out.append(leaf if isinstance(leaf, Value) else Value(float(leaf)))
+    return out, spec
+
+
+class Entry:
+    """A program, with what it takes to use it."""
+
+    def __init__(
+        self, graph: Graph, inputs: list[int], nodes: list[int], spec: Spec, guards: list[Any], others: list[Value]
+    ) -> None:
+        self.graph = graph
+        self.inputs = inputs  # the nodes of the arguments' numbers and then of the Values that the function read
+        self.nodes = nodes
+        self.spec = spec
+        self.guards = guards
+        self.others = others
+        self.program = Program(graph, nodes, guards)
+        self.outcomes = tuple([outcome for _, outcome, _ in self.program.guards])
+        self.derived: dict[Any, Any] = {}
+        self.lanes: dict[Any, Lanes] = {}
+
+    def numbers(self, x: Any) -> Any:
+        """The inputs of the program: x and the present data of the Values that the function reads."""
+        if not self.others:
+            return x
+        return np.concatenate([x, [v.data for v in self.others]])
+
+    def prefix(self, guard: int, outcome: float) -> tuple[float, ...]:
+        """The outcomes of the guards at a point at which this one came out so, the ones before as here."""
+        return (*self.outcomes[:guard], outcome)
+
+    def line(self, guard: int) -> tuple[str, int]:
+        where: tuple[str, int] = self.program.guards[guard][2]
+        return where
+
+    def with_partials(self, wrt: tuple[int, ...]) -> Program:
+        """A program that computes the outputs, and the derivative of each by the inputs numbered in `wrt`."""
+        program = self.derived.get(wrt)
+        if program is None:
+            inputs = [self.inputs[k] for k in wrt]
+            nodes = list(self.nodes)
+            one = self.graph.new_number(1.0)
+            for node in self.nodes:
+                nodes += self.graph.reverse([node], [one], inputs)
+            program = self.derived[wrt] = Program(self.graph, nodes, self.guards)
+        return program
+
+    def laid_out(self, program: Program, wide: bytes, guards: bool, exact: bool) -> Lanes:
+        key = (id(program), wide, guards, exact)
+        lanes = self.lanes.get(key)
+        if lanes is None:
+            lanes = self.lanes[key] = Lanes(program, wide, guards, exact)
+        return lanes
+
+
+class Family:
+    """All programs of one function for arguments of one spec."""
+
+    def __init__(self, call: Callable[..., Any], derive: Derive, spec: Spec, most: int, name: str) -> None:
+        self.call, self.derive, self.spec, self.most, self.name = call, derive, spec, most, name
+        self.entries: OrderedDict[tuple[float, ...], Entry] = OrderedDict()
+        self.by_prefix: dict[tuple[float, ...], Entry] = {}
+        self.last: Entry | None = None
+        self.missed: Counter[tuple[str, int]] = Counter()
+        self.warned = False
+
+    def record(self, x: Any, lines: Any = None) -> Entry:
+        """Record the function at x."""
+        with Recorder() as recorder:
+            if lines is not None:
+                lines.start(recorder)
+            try:
+                recorder.inputs = _leaves(x)
+                args, kwargs = unflatten(self.spec, iter(recorder.inputs), structure.of_values)
+                roots, spec = roots_of(self.call(*args, **kwargs))
+            finally:
+                if lines is not None:
+                    lines.stop()
+            leaves = [_index_of(v) for v in recorder.inputs]
+            wanted = [_index_of(v) for v in roots] + [_index_of(v) for v, _, _ in recorder.guards]
+            graph, nodes, others = from_tape(leaves, wanted, recorder.start, recorder.selects, lines is not None)
+            found = [_value_at(i) for i in others]
+            guards = [
+                (node, outcome, where)
+                for node, (_, outcome, where) in zip(nodes[len(roots) :], recorder.guards, strict=True)
+            ]
+            del args, kwargs, roots
+            recorder.inputs, recorder.guards = [], []
+        inputs = graph.input_nodes()
+        nodes, spec = self.derive(graph, inputs, nodes[: len(nodes) - len(guards)], self.spec, spec)
+        return Entry(graph, inputs, nodes, spec, guards, found)
+
+    def add(self, x: Any) -> Entry:
+        """Record the function at x and keep the program."""
+        entry = self.record(x)
+        self.entries[entry.outcomes] = entry
+        for k in range(len(entry.outcomes) + 1):
+            self.by_prefix[entry.outcomes[:k]] = entry
+        self.last = entry
+        if len(self.entries) > self.most:
+            self.drop_oldest()
+        return entry
+
+    def drop_oldest(self) -> None:
+        outcomes, old = self.entries.popitem(last=False)
+        for k in range(len(outcomes) + 1):
+            if self.by_prefix.get(outcomes[:k]) is old:
+                del self.by_prefix[outcomes[:k]]
+        if not self.warned:
+            self.warned = True
+            (file, line), _ = self.missed.most_common(1)[0]
+            warnings.warn(
+                f"{self.name} has been recorded more than {self.most} times, because {file}:{line} keeps coming out "
+                "differently; each time costs far more than a replay. Where that line only chooses between two values, "
+                "tapegrad.where chooses without it; max_programs sets the bound",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+    def following(self, entry: Entry, guard: int, outcome: float, x: Any) -> Entry:
+        """The entry for a point at which that guard of `entry` came out so."""
+        prefix = entry.prefix(guard, outcome)
+        found = self.by_prefix.get(prefix)
+        if found is None:
+            self.missed[entry.line(guard)] += 1
+            found = self.add(x)
+            if found.outcomes[: len(prefix)] != prefix:
+                file, line = entry.line(guard)
+                raise RuntimeError(
+                    f"{self.name} does something else when it is called again at the same point (seen at {file}:{line}): "
+                    "only functions that depend on nothing but their arguments can be recorded"
+                )
+        return found
+
+    def at(self, x: Any, program_of: Callable[[Entry], Program]) -> tuple[Entry, Any]:
+        """The entry whose guards hold at x, and the outputs of its program there."""
+        entry = self.last
+        if entry is None:
+            entry = self.add(x)
+        while True:
+            program = program_of(entry)
+            out = np.empty(program.outputs)
+            failed = program.run(entry.numbers(x), out)
+            if failed is None:
+                if entry is not self.last:
+                    self.last = entry
+                    if entry.outcomes in self.entries:
+                        self.entries.move_to_end(entry.outcomes)
+                return entry, out
+            entry = self.following(entry, *failed, x)
+
+
+def inlined(recorder: Recorder, call: Callable[..., Any], derive: Derive, args: Any, kwargs: Any) -> Any:
+    """What `derive` makes of a function that is called while another is being recorded: part of that recording."""
+    from tapegrad.value import _apply
+
+    leaves: list[Any] = []
+    spec = flatten((args, kwargs), leaves)
+    copies: list[Value] = []
+    for leaf in leaves:
+        for x in leaf if isinstance(leaf, np.ndarray) else [leaf]:
+            copies.append(_apply("copy", x if isinstance(x, Value) else Value(float(x))))
+    start = _index_of(copies[0]) if copies else _index_of(Value(0.0))
+    args, kwargs = unflatten(spec, iter(copies), structure.of_values)
+    roots, out_spec = roots_of(call(*args, **kwargs))
+    graph, nodes, others = from_tape(
+        [_index_of(v) for v in copies], [_index_of(v) for v in roots], start, recorder.selects
+    )
+    nodes, out_spec = derive(graph, graph.input_nodes(), nodes, spec, out_spec)
+    made = to_tape(graph, [_index_of(v) for v in copies] + others, nodes, recorder.selects)
+    return unflatten(out_spec, iter([_value_at(i) for i in made]), structure.of_values)

@@ -1,0 +1,154 @@
+"""Functions that are recorded and replayed: what all transformations stand on."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tapegrad import structure
+from tapegrad.programs import Entry, Family, inlined
+from tapegrad.recording import current
+from tapegrad.structure import Setting, flatten, numbers_in, unflatten
+from tapegrad.value import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tapegrad.graph import Graph
+    from tapegrad.program import Program
+    from tapegrad.structure import Spec
+
+__all__ = ["MAX_PROGRAMS", "Recorded"]
+
+MAX_PROGRAMS = 1024
+
+
+class Recorded:
+    """A function that is recorded when it is first called, and then replayed."""
+
+    what = "record"
+
+    def __init__(self, f: Callable[..., Any], max_programs: int = MAX_PROGRAMS, check_finite: bool = False) -> None:
+        if not callable(f):
+            raise TypeError(f"{self.what} takes a function, not {type(f).__name__}")
+        if not isinstance(max_programs, int) or max_programs < 1:
+            raise ValueError(f"max_programs must be a positive int, not {max_programs!r}")
+        self.f = f
+        self.max_programs = max_programs
+        self.check_finite = check_finite
+        self.families: dict[Spec, Family] = {}
+        functools.update_wrapper(self, f, updated=())
+
+    # what a transformation may define anew
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the function itself."""
+        return self.f(*args, **kwargs)
+
+    def derive(self, graph: Graph, inputs: list[int], nodes: list[int], spec: Spec, out: Spec) -> tuple[list[int], Spec]:
+        """The nodes to compute, and how they are nested, from those of the function's result."""
+        return nodes, out
+
+    def is_input(self, position: int) -> bool:
+        """Whether a bare int at that position is a number to compute with."""
+        return False
+
+    # ---- calls ----
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        recorder = current()
+        if recorder is not None:
+            return inlined(recorder, self.call, self.derive, args, kwargs)
+        family, x, values = self.prepare(args, kwargs)
+        entry, out = family.at(x, lambda entry: entry.program)
+        if self.check_finite and not np.isfinite(out).all():
+            self.report(family, x)
+        if values or self.gives_values(entry):
+            return self.on_tape(family, x, values)
+        return unflatten(entry.spec, iter(out.tolist()), structure.of_floats)
+
+    def gives_values(self, entry: Entry) -> bool:
+        """Whether Values that the function reads make its result a Value."""
+        return bool(entry.others)
+
+    def prepare(self, args: Any, kwargs: Any) -> tuple[Family, Any, dict[int, Value]]:
+        """The programs for such arguments, the numbers in them, and which of these are Values."""
+        leaves: list[Any] = []
+        specs = []
+        for position, arg in enumerate(args):
+            if isinstance(arg, int) and not self.is_input(position):
+                specs.append(("setting", Setting(arg)))
+            else:
+                specs.append(flatten(arg, leaves))
+        named = []
+        for arg in kwargs.values():
+            named.append(("setting", Setting(arg)) if isinstance(arg, int) else flatten(arg, leaves))
+        spec = ("tuple", (("tuple", tuple(specs), tuple), ("dict", tuple(kwargs), tuple(named))), tuple)
+        x, values = numbers_in(leaves)
+        return self.family(spec), x, values
+
+    def family(self, spec: Spec) -> Family:
+        family = self.families.get(spec)
+        if family is None:
+            name = f"{self.what}({getattr(self.f, '__name__', 'function')})"
+            family = self.families[spec] = Family(self.call, self.derive, spec, self.max_programs, name)
+            if len(self.families) > self.max_programs:
+                del self.families[next(iter(self.families))]
+        return family
+
+    def on_tape(self, family: Family, x: Any, values: dict[int, Value]) -> Any:
+        """The result as Values: one node of the eager tape each, with its derivatives by all Values involved."""
+        wrt: tuple[int, ...] = ()
+        children: list[Value] = []
+
+        def program_of(entry: Entry) -> Program:
+            nonlocal wrt, children
+            n = len(x)
+            wrt = (*values, *range(n, n + len(entry.others)))
+            children = [*values.values(), *entry.others]
+            return entry.with_partials(wrt)
+
+        entry, out = family.at(x, program_of)
+        numbers = out.tolist()
+        count = len(entry.nodes)
+        made = []
+        for k in range(count):
+            partials = tuple(numbers[count + k * len(wrt) : count + (k + 1) * len(wrt)])
+            made.append(Value(numbers[k], tuple(children), partials))
+        return unflatten(entry.spec, iter(made), structure.of_values)
+
+    def report(self, family: Family, x: Any, sample: int | None = None) -> None:
+        from tapegrad.anomaly import report
+
+        raise FloatingPointError(report(family, x, sample))
+
+    # ---- looking inside ----
+
+    def program(self, *args: Any, **kwargs: Any) -> Program:
+        """The program that is replayed at these arguments; recorded if need be."""
+        family, x, _ = self.prepare(args, kwargs)
+        return family.at(x, lambda entry: entry.program)[0].program
+
+    @property
+    def programs(self) -> list[Program]:
+        """The programs that there are."""
+        return [entry.program for family in self.families.values() for entry in family.entries.values()]
+
+    def clear(self) -> None:
+        """Forget all programs; the next call records the function anew."""
+        self.families.clear()
+
+    def __repr__(self) -> str:
+        return f"tapegrad.{self.what}({self.f!r})"
+
+    def __reduce__(self) -> Any:
+        return _rebuilt, (type(self), self.state())
+
+    def state(self) -> dict[str, Any]:
+        return {"f": self.f, "max_programs": self.max_programs, "check_finite": self.check_finite}
+
+
+def _rebuilt(cls: type[Recorded], state: dict[str, Any]) -> Recorded:
+    return cls(**state)

@@ -1,0 +1,240 @@
+"""Recording a function: what happens while it runs on Values whose numbers will be others when it is replayed.
+
+Everything that Python decides by such a number is caught. A comparison gives a `Condition`; asking for its truth, as
+`if`, `while`, `and`, `assert`, `min` and `sorted` do, is a *guard*: what came out is noted, and a replay in which it
+comes out differently is not used. What cannot be guarded is an error.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+
+from tapegrad.engine import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import Any, NamedTuple
+
+    class Line(NamedTuple):
+        """A line of source."""
+
+        file: str
+        number: int
+
+__all__ = ["Condition", "Recorder", "current", "frozen", "stop_gradient", "to_int"]
+
+try:
+    from tapegrad.value import _apply, _index_of, _peek, _recorder, _select, _start_recording, _stop_recording
+except ImportError:  # the reference records nothing
+
+    def _recorder() -> None:
+        return None
+
+
+HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+COMPARISONS = ("<", "<=", "==", "!=", ">", ">=")  # in the order of Python's Py_LT ... Py_GE
+
+
+def current() -> Recorder | None:
+    """The recorder of this thread, if it is recording."""
+    return _recorder()
+
+
+def caller() -> tuple[str, int]:
+    """The line, outside this package, that is being executed."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_back is not None and frame.f_code.co_filename.startswith(HERE):
+        frame = frame.f_back
+    return ("?", 0) if frame is None else (frame.f_code.co_filename, frame.f_lineno)
+
+
+class Condition:
+    """What comparing recorded Values gives: its truth is a guard; `where` and arithmetic use it without one.
+
+    In arithmetic it is 1 or 0, as a bool is. `&`, `|` and `~` combine conditions without a guard.
+    """
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Value) -> None:
+        self.value = value
+
+    def __bool__(self) -> bool:
+        outcome = _peek(self.value) != 0.0
+        recorder = current()
+        if recorder is not None:
+            recorder.guard(self.value, float(outcome))
+        return outcome
+
+    def __repr__(self) -> str:
+        return f"Condition({_peek(self.value) != 0.0})"
+
+    def __and__(self, other: Any) -> Condition:
+        return Condition(_apply("and", self.value, _truth(other)))
+
+    def __or__(self, other: Any) -> Condition:
+        return Condition(_apply("or", self.value, _truth(other)))
+
+    def __xor__(self, other: Any) -> Condition:
+        return Condition(_apply("!=", self.value, _truth(other)))
+
+    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
+
+    def __invert__(self) -> Condition:
+        return Condition(_apply("not", self.value))
+
+    def __hash__(self) -> int:
+        return object.__hash__(self)
+
+    def __eq__(self, other: object) -> Any:
+        return Condition(_apply("==", self.value, _truth(other))) if isinstance(other, (bool, Condition)) else False
+
+    def __ne__(self, other: object) -> Any:
+        return Condition(_apply("!=", self.value, _truth(other))) if isinstance(other, (bool, Condition)) else True
+
+    def __neg__(self) -> Value:
+        return -self.value
+
+    def __pos__(self) -> Value:
+        return self.value
+
+    __abs__ = __pos__
+
+
+def _truth(x: Any) -> Value:
+    """A condition, a bool or a number as the Value of a condition."""
+    if isinstance(x, Condition):
+        return x.value
+    if isinstance(x, Value):
+        result: Value = _apply("!=", x, Value(0.0))
+        return result
+    if not isinstance(x, (bool, int, float)):
+        raise TypeError(f"a condition can be combined with a condition or a bool, not with {type(x).__name__}")
+    return Value(float(bool(x)))
+
+
+def _arithmetic(name: str) -> Any:
+    def method(self: Condition, other: Any) -> Any:
+        return getattr(self.value, name)(other.value if isinstance(other, Condition) else other)
+
+    method.__name__ = name
+    return method
+
+
+for _name in "add radd sub rsub mul rmul truediv rtruediv pow rpow lt le gt ge".split():
+    setattr(Condition, f"__{_name}__", _arithmetic(f"__{_name}__"))
+
+
+class Recorder:
+    """One recording: the guards, and what `where` has chosen."""
+
+    def __init__(self) -> None:
+        self.start = 0
+        self.inputs: list[Value] = []
+        self.guards: list[tuple[Value, float, tuple[str, int]]] = []
+        self.guarded: set[int] = set()
+        self.selects: dict[int, tuple[int, int, int]] = {}
+
+    def __enter__(self) -> Recorder:
+        self.start = _start_recording(self)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        _stop_recording()
+
+    def guard(self, value: Value, outcome: float) -> None:
+        """This is what came out, and Python goes on by it."""
+        index = _index_of(value)
+        if index not in self.guarded:
+            self.guarded.add(index)
+            self.guards.append((value, outcome, caller()))
+
+    def compare(self, v: Value, other: Any, op: int) -> Any:
+        """v < other and so on, for `Value`'s operators."""
+        if isinstance(other, Condition):
+            other = other.value
+        elif not isinstance(other, Value):
+            try:
+                other = Value(other)
+            except TypeError:
+                return NotImplemented
+        return Condition(_apply(COMPARISONS[op], v, other))
+
+    def where(self, condition: Value, x: Any, y: Any) -> Value:
+        """x where the condition is not 0, else y; both are computed, one is used."""
+        result: Value = _select(condition, _as_value(x), _as_value(y), self.selects)
+        return result
+
+    def refuse(self, v: Value, what: str) -> None:
+        """An error, unless v is a constant of the function's own."""
+        from tapegrad.graph import from_tape
+
+        if what == "data":
+            inputs = [_index_of(w) for w in self.inputs]
+            graph, (node,), others = from_tape(inputs, [_index_of(v)], self.start, self.selects)
+            graph, (node,) = graph.optimised([node])
+            if graph.is_number(node):
+                return
+        file, line = caller()
+        raise TypeError(
+            f"{file}:{line}: {what} of a Value in a recorded function: Python would go on with a number that is not "
+            "followed when the function is replayed. Compute with the Value itself; tapegrad.to_int(v) gives an int that "
+            "is guarded, tapegrad.frozen(v) the number that it has while recording, for good"
+        )
+
+
+def _as_value(x: Any) -> Value:
+    return x if isinstance(x, Value) else x.value if isinstance(x, Condition) else Value(x)
+
+
+def to_int(x: Any, /) -> int:
+    """The number x, or the data of the Value x, as a Python int, cut towards zero as `int` does: to index a table or to
+    bound a loop. In a recorded function it is a guard: where another int comes out, the function is recorded anew.
+
+    >>> to_int(2.7), to_int(Value(-2.7))
+    (2, -2)
+    """
+    if not isinstance(x, (Value, Condition)):
+        return int(x)
+    recorder = current()
+    if recorder is None:
+        return int(x.data if isinstance(x, Value) else bool(x))
+    cut = _apply("trunc", _as_value(x))
+    k = int(_peek(cut))
+    recorder.guard(cut, float(k))
+    return k
+
+
+def stop_gradient(x: Any, /) -> Any:
+    """The number x as it is; of a Value one with the same data and no derivative.
+
+    >>> v = Value(3.0)
+    >>> (v * stop_gradient(v)).backward()
+    >>> v.grad
+    3.0
+    """
+    if not isinstance(x, Value):
+        return x
+    return Value(x.data) if current() is None else _apply("stop_gradient", x)
+
+
+def frozen(x: Any, /) -> Any:
+    """The data of the Value x as a number, also in a recorded function, where every replay will use the number that x
+    has now: a statement that this is meant, as for a figure to print.
+
+    >>> frozen(Value(3.0))
+    3.0
+    """
+    if not isinstance(x, Value):
+        return x
+    return x.data if current() is None else _peek(x)
+
+
+def finite_or_zero(x: Any) -> Any:
+    """x where it is finite, else 0."""
+    if not isinstance(x, Value) or current() is None:
+        return x if math.isfinite(x.data if isinstance(x, Value) else x) else 0.0
+    return current().where(_apply("<", abs(x), Value(math.inf)), x, 0.0)

@@ -1,0 +1,153 @@
+"""Arguments and results of recorded functions: nestings of lists, tuples, dicts and arrays, and the numbers in them.
+
+A *spec* says how numbers are nested and can be compared and hashed: NUMBER, ("array", shape), ("list", specs),
+("tuple", specs, class), ("dict", keys, specs), or ("setting", x) for anything that stays what it is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tapegrad.engine import Value
+from tapegrad.recording import Condition
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["NUMBER", "flatten", "map_spec", "numbers_in", "size", "unflatten"]
+
+NUMBER = ("number",)
+TRUTH = ("truth",)
+Spec = tuple[Any, ...]
+
+
+class Setting:
+    """An argument that is no number and stays what it is; equal to another if that is the same object, or an equal one
+    of the same type."""
+
+    __slots__ = ("x",)
+
+    def __init__(self, x: Any) -> None:
+        self.x = x
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Setting):
+            return NotImplemented
+        return self.x is other.x or (type(self.x) is type(other.x) and bool(self.x == other.x))
+
+    def __hash__(self) -> int:
+        try:
+            return hash((type(self.x), self.x))
+        except TypeError:
+            return id(self.x)
+
+
+def flatten(tree: Any, out: list[Any]) -> Spec:
+    """The spec of `tree`; its numbers, Values and (raveled) arrays of numbers are appended to `out`."""
+    if isinstance(tree, (float, Value)):
+        out.append(tree)
+        return NUMBER
+    if isinstance(tree, np.ndarray):
+        if tree.dtype == object:
+            out.extend(tree.ravel().tolist())
+        elif tree.dtype.kind in "fiub":
+            out.append(tree.ravel())
+        else:
+            raise TypeError(f"an array of {tree.dtype} has no derivative: use real numbers")
+        return ("array", tree.shape)
+    if isinstance(tree, list):
+        return ("list", tuple([flatten(x, out) for x in tree]))
+    if isinstance(tree, tuple):
+        return ("tuple", tuple([flatten(x, out) for x in tree]), type(tree))
+    if isinstance(tree, dict):
+        return ("dict", tuple(tree), tuple([flatten(x, out) for x in tree.values()]))
+    if isinstance(tree, Condition):
+        out.append(tree.value)
+        return TRUTH
+    if isinstance(tree, (int, np.number, np.bool_)):
+        out.append(tree)
+        return NUMBER
+    return ("setting", Setting(tree))
+
+
+def unflatten(spec: Spec, numbers: Iterator[Any], array: Callable[[tuple[int, ...], Iterator[Any]], Any]) -> Any:
+    """The nesting with the next of `numbers` in it; `array(shape, numbers)` makes the arrays."""
+    kind = spec[0]
+    if kind == "number":
+        return next(numbers)
+    if kind == "array":
+        return array(spec[1], numbers)
+    if kind == "list":
+        return [unflatten(s, numbers, array) for s in spec[1]]
+    if kind == "tuple":
+        items = [unflatten(s, numbers, array) for s in spec[1]]
+        return spec[2](*items) if hasattr(spec[2], "_fields") else spec[2](items)
+    if kind == "dict":
+        return {key: unflatten(s, numbers, array) for key, s in zip(spec[1], spec[2], strict=True)}
+    if kind == "truth":
+        return next(numbers) != 0
+    return spec[1].x
+
+
+def map_spec(spec: Spec, leaf: Callable[[tuple[int, ...] | None], Spec]) -> Spec:
+    """The spec with `leaf(shape)` in the place of every array, and `leaf(None)` of every number."""
+    kind = spec[0]
+    if kind in ("number", "truth"):
+        return leaf(None)
+    if kind == "array":
+        return leaf(spec[1])
+    if kind == "list":
+        return ("list", tuple([map_spec(s, leaf) for s in spec[1]]))
+    if kind == "tuple":
+        return ("tuple", tuple([map_spec(s, leaf) for s in spec[1]]), spec[2])
+    if kind == "dict":
+        return ("dict", spec[1], tuple([map_spec(s, leaf) for s in spec[2]]))
+    return spec
+
+
+def size(spec: Spec) -> int:
+    """How many numbers are in it."""
+    total = 0
+
+    def count(shape: tuple[int, ...] | None) -> Spec:
+        nonlocal total
+        total += 1 if shape is None else int(np.prod(shape, dtype=int))
+        return NUMBER
+
+    map_spec(spec, count)
+    return total
+
+
+def numbers_in(leaves: list[Any]) -> tuple[np.ndarray[Any, np.dtype[np.float64]], dict[int, Value]]:
+    """The leaves as one array of float64, and which of them are Values."""
+    values: dict[int, Value] = {}
+    total = sum([leaf.size if isinstance(leaf, np.ndarray) else 1 for leaf in leaves])
+    x = np.empty(total)
+    at = 0
+    for leaf in leaves:
+        if isinstance(leaf, np.ndarray):
+            x[at : at + leaf.size] = leaf
+            at += leaf.size
+            continue
+        if isinstance(leaf, Value):
+            values[at] = leaf
+            leaf = leaf.data
+        x[at] = leaf
+        at += 1
+    return x, values
+
+
+def of_values(shape: tuple[int, ...], numbers: Iterator[Any]) -> Any:
+    """An array of objects."""
+    out = np.empty(shape, dtype=object)
+    flat = out.reshape(-1)
+    for k in range(flat.size):
+        flat[k] = next(numbers)
+    return out
+
+
+def of_floats(shape: tuple[int, ...], numbers: Iterator[float]) -> Any:
+    """An array of float64."""
+    return np.fromiter(numbers, dtype=np.float64, count=int(np.prod(shape, dtype=int))).reshape(shape)
