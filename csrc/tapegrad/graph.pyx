@@ -11,7 +11,7 @@ from libc.math cimport signbit
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
-from tapegrad.ops cimport (ADD, ALL_COUNT, BINARY, COPY, CUSTOM, FLOAT, LEAF, MADD, MUL, NEG, NOT, PARAM, POW,
+from tapegrad.ops cimport (ADD, ALL_COUNT, BINARY, COPY, CUSTOM, FLOAT, LEAF, MADD, MUL, NEG, NMADD, NOT, PARAM, POW,
                            POWN, SELECT, STOP, SUB, TERNARY, TMUL, UNARY, ZMADD, ZMUL, code, table, value_of_floats)
 from tapegrad.tape cimport Tape, push, push_leaf, room
 
@@ -438,7 +438,7 @@ cdef class Graph:
                 if live[i]:
                     self.count_uses(i, uses)
             for i in range(self.size):                      # live becomes 2 for a product that a sum takes in
-                if live[i] and self.op[i] == ADD:
+                if live[i] and (self.op[i] == ADD or self.op[i] == SUB):
                     product = self.absorbed(i, uses)
                     if product >= 0:
                         live[product] = 2
@@ -456,9 +456,10 @@ cdef class Graph:
                     out.origin = self.origins[i]
                 if op == LEAF:
                     moved[i] = out.constant(self.value[i])
-                elif op == ADD and self.absorbed(i, uses) >= 0:
+                elif (op == ADD or op == SUB) and self.absorbed(i, uses) >= 0:
                     product = self.absorbed(i, uses)
-                    moved[i] = out.add(ZMADD if self.op[product] == ZMUL else MADD, moved[a if product == b else b],
+                    moved[i] = out.add(NMADD if op == SUB else ZMADD if self.op[product] == ZMUL else MADD,
+                                       moved[a if product == b else b],
                                        moved[self.a[product]], moved[self.b[product]])
                 else:
                     moved[i] = out.add(op, moved[a], moved[b] if table[op].operands >= BINARY else 0,
@@ -482,8 +483,10 @@ cdef class Graph:
             uses[self.c[i]] += 1
 
     cdef int32_t absorbed(self, int32_t i, const int32_t *uses) noexcept nogil:
-        """Of the sum i, the product that nothing else uses, or -1."""
+        """Of the sum or difference i, the product that nothing else uses, or -1."""
         cdef int32_t a = self.a[i], b = self.b[i]
+        if self.op[i] == SUB:
+            return b if uses[b] == 1 and self.op[b] == MUL else -1
         if uses[b] == 1 and (self.op[b] == MUL or self.op[b] == ZMUL):
             return b
         if uses[a] == 1 and (self.op[a] == MUL or self.op[a] == ZMUL):
@@ -573,12 +576,27 @@ cdef class Shared(Graph):
                 return self.simplified(SUB, b, self.a[a], 0)
         if op == SUB and self.op[b] == NEG:
             return self.simplified(ADD, a, self.a[b], 0)
+        if op == SUB and self.op[a] == NEG:                 # signs go outwards, to where a sum takes them in
+            return self.simplified(NEG, self.simplified(ADD, self.a[a], b, 0), 0, 0)
+        if op == NEG and self.op[a] == MUL and self.op[self.b[a]] == LEAF:
+            return self.simplified(MUL, self.a[a], self.number(-self.value[self.b[a]]), 0)
         if op == ZMUL and constant_b and self.value[b] == 0.0:
             return b
         if op == ZMUL and constant_b:
             op = MUL                                        # the adjoint is not zero
         if (op == ZMUL or op == TMUL) and constant_a and self.value[a] - self.value[a] == 0.0:
             op = MUL                                        # nothing infinite meets the zero
+        if op == MUL or op == ZMUL or op == TMUL:
+            if self.op[a] == NEG and self.op[b] == NEG:
+                return self.simplified(op, self.a[a], self.a[b], 0)
+            if constant_a and self.op[b] == NEG:
+                return self.simplified(op, self.number(-self.value[a]), self.a[b], 0)
+            if constant_b and self.op[a] == NEG:
+                return self.simplified(op, self.a[a], self.number(-self.value[b]), 0)
+            if self.op[a] == NEG:
+                return self.simplified(NEG, self.simplified(op, self.a[a], b, 0), 0, 0)
+            if self.op[b] == NEG:
+                return self.simplified(NEG, self.simplified(op, a, self.a[b], 0), 0, 0)
         if op == ADD or op == MUL:
             if constant_a or (not constant_b and b < a):    # in a fixed order, constants last
                 a, b = b, a

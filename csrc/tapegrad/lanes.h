@@ -29,6 +29,23 @@ typedef struct {
 /* The vector math functions, by operation code; NULL where there is none. */
 typedef struct { void *of[TG_ALL_COUNT]; } TgMath;
 
+typedef void (*TgKernel)(double *restrict y, const double *a, const double *b, const double *c, int width,
+                         const TgMath *math);
+
+/* The operations that have kernels for operands that are the same for all lanes. Other operations get such operands by
+ * way of COPY. */
+#define TG_WITH_SCALARS(UNARY, PARAM, BINARY, TERNARY)                                                                 \
+    UNARY(COPY)                                                                                                        \
+    PARAM(POWN) PARAM(LEAKY_RELU) PARAM(ELU)                                                                           \
+    BINARY(ADD) BINARY(MUL) BINARY(SUB) BINARY(DIV) BINARY(ZMUL) BINARY(TMUL) BINARY(LT) BINARY(GT) BINARY(MAXIMUM)    \
+    BINARY(MINIMUM)                                                                                                    \
+    TERNARY(MADD) TERNARY(NMADD) TERNARY(ZMADD) TERNARY(SELECT)
+
+/* The operations that a vector math library may have, of one and of two operands. */
+#define TG_VECTOR_FUNCTIONS(F1, F2)                                                                                    \
+    F1(EXP) F1(LOG) F1(SIN) F1(COS) F1(TAN) F1(ASIN) F1(ACOS) F1(ATAN) F1(SINH) F1(COSH) F1(TANH) F1(LOG1P) F1(EXPM1)  \
+    F1(LOG2) F1(LOG10) F1(ERF) F1(ERFC) F2(POW) F2(ATAN2) F2(HYPOT)
+
 /* What an operation computes, as a function: generated from the table. */
 #define TG_FUNCTION(NAME, label, operands, errors, value, kind, da, db)                                                \
     static inline double tg_do_##NAME(double a, double b, double c) { (void)a; (void)b; (void)c; return (value); }
@@ -60,43 +77,45 @@ TG_TERNARY_OPS(TG_FUNCTION3)
 #pragma GCC pop_options
 #endif
 
-static TgMath tg_libm;                                                   /* all NULL: the scalar math library */
 static TgMath tg_vector_math;
+static TgKernel tg_kernels[2][TG_ALL_COUNT][8];                          /* [0] by the scalar math library */
 static int tg_has_avx2;
 static int tg_has_vector_math;
 
 #ifdef TG_VECTOR_MATH
 #include <dlfcn.h>
+#include <stdio.h>
+
+static void tg_find_function(void *library, int op, const char *label, int operands)
+{
+    char name[32];
+#ifdef __x86_64__
+    const char *prefix = tg_has_avx2 ? "_ZGVdN4" : "_ZGVbN2";
+#else
+    const char *prefix = "_ZGVnN2";
+#endif
+    snprintf(name, sizeof name, "%s%s_%s", prefix, operands == 2 ? "vv" : "v", label);
+    tg_vector_math.of[op] = dlsym(library, name);
+    tg_has_vector_math |= tg_vector_math.of[op] != NULL;
+}
 
 static void tg_find_vector_math(void)
 {
-    static const struct { int op; const char *name; int operands; } functions[] = {
-        {TG_EXP, "exp", 1}, {TG_LOG, "log", 1}, {TG_SIN, "sin", 1}, {TG_COS, "cos", 1}, {TG_TAN, "tan", 1},
-        {TG_ASIN, "asin", 1}, {TG_ACOS, "acos", 1}, {TG_ATAN, "atan", 1}, {TG_SINH, "sinh", 1}, {TG_COSH, "cosh", 1},
-        {TG_TANH, "tanh", 1}, {TG_LOG1P, "log1p", 1}, {TG_EXPM1, "expm1", 1}, {TG_LOG2, "log2", 1},
-        {TG_LOG10, "log10", 1}, {TG_ERF, "erf", 1}, {TG_ERFC, "erfc", 1}, {TG_POW, "pow", 2}, {TG_ATAN2, "atan2", 2},
-        {TG_HYPOT, "hypot", 2}};
     void *library = dlopen("libmvec.so.1", RTLD_NOW | RTLD_LOCAL);
-    char name[32];
     if (library == NULL)
         return;
-    for (size_t k = 0; k < sizeof functions / sizeof functions[0]; k++) {
-#ifdef __x86_64__
-        const char *prefix = tg_has_avx2 ? "_ZGVdN4" : "_ZGVbN2";
-#else
-        const char *prefix = "_ZGVnN2";
-#endif
-        snprintf(name, sizeof name, "%s%s_%s", prefix, functions[k].operands == 2 ? "vv" : "v", functions[k].name);
-        tg_vector_math.of[functions[k].op] = dlsym(library, name);
-        tg_has_vector_math |= tg_vector_math.of[functions[k].op] != NULL;
-    }
-    tg_vector_math.of[TG_POWN] = tg_vector_math.of[TG_POW];
+#define TG_FIND1(NAME) tg_find_function(library, TG_##NAME, tg_table[TG_##NAME].label, 1);
+#define TG_FIND2(NAME) tg_find_function(library, TG_##NAME, TG_##NAME == TG_POW ? "pow" : tg_table[TG_##NAME].label, 2);
+    TG_VECTOR_FUNCTIONS(TG_FIND1, TG_FIND2)
+#undef TG_FIND1
+#undef TG_FIND2
 }
 #endif
 
 /* Find out what this machine has; once, when the module is loaded. */
 static void tg_find_kernels(int use_avx2, int use_vector_math)
 {
+    (void)use_avx2; (void)use_vector_math;
 #ifdef TG_X86_KERNELS
     tg_has_avx2 = use_avx2 && __builtin_cpu_supports("avx2");
 #endif
@@ -104,20 +123,39 @@ static void tg_find_kernels(int use_avx2, int use_vector_math)
     if (use_vector_math)
         tg_find_vector_math();
 #endif
-    (void)use_avx2; (void)use_vector_math;
+    for (int exact = 0; exact < 2; exact++) {
+#ifdef TG_X86_KERNELS
+        if (tg_has_avx2) {
+            tg_fill_kernels_avx2(tg_kernels[1 - exact]);
+            if (!exact)
+                tg_fill_vector_kernels_avx2(tg_kernels[1], &tg_vector_math);
+            continue;
+        }
+#endif
+        tg_fill_kernels_plain(tg_kernels[1 - exact]);
+#ifdef TG_VECTOR_MATH
+        if (!exact)
+            tg_fill_vector_kernels_plain(tg_kernels[1], &tg_vector_math);
+#endif
+    }
+}
+
+/* Whether an operation takes such operands that are the same for all lanes. */
+static int tg_takes_scalars(int op, int scalars)
+{
+    return tg_kernels[0][op][scalars] != NULL;
 }
 
 /* Run a program's steps on one block of lanes. */
 static void tg_run_lanes(const TgStep *steps, size_t count, double *lanes, const double *scalars, int width, int exact)
 {
-    const TgMath *math = exact ? &tg_libm : &tg_vector_math;
-#ifdef TG_X86_KERNELS
-    if (tg_has_avx2) {
-        tg_steps_avx2(steps, count, lanes, scalars, width, math);
-        return;
+    TgKernel (*const kernels)[8] = tg_kernels[!exact];
+    for (const TgStep *s = steps; s < steps + count; s++) {
+        const double *a = s->scalars & 1 ? scalars + s->a : lanes + (size_t)s->a * width;
+        const double *b = s->scalars & 2 ? scalars + s->b : lanes + (size_t)s->b * width;
+        const double *c = s->scalars & 4 ? scalars + s->c : lanes + (size_t)s->c * width;
+        kernels[s->op][s->scalars](lanes + (size_t)s->y * width, a, b, c, width, &tg_vector_math);
     }
-#endif
-    tg_steps_plain(steps, count, lanes, scalars, width, math);
 }
 
 /* ---- single points ---- */

@@ -147,11 +147,12 @@ static inline double tg_logaddexp(double a, double b)
     OP(ZMUL,       "zmul",       BINARY, NONE,  b == 0.0 ? 0.0 : a * b,      0, b, a)                                  \
     OP(TMUL,       "tmul",       BINARY, NONE,  a == 0.0 || b == 0.0 ? 0.0 : a * b, 0, b, a)
 
-/* And of three operands: name, label, value in terms of a, b and c. The last two are what optimising makes of ADD with
- * a product; both roundings stay. */
+/* And of three operands: name, label, value in terms of a, b and c. The last three are what optimising makes of ADD and
+ * SUB with a product; both roundings stay. */
 #define TG_TERNARY_OPS(OP)                                                                                             \
     OP(SELECT,     "select",     a != 0.0 ? b : c)                                                                     \
     OP(MADD,       "madd",       a + b * c)                                                                            \
+    OP(NMADD,      "nmadd",      a - b * c)                                                                            \
     OP(ZMADD,      "zmadd",      a + (c == 0.0 ? 0.0 : b * c))
 
 /* ---- what is generated from the table ---- */

@@ -26,6 +26,7 @@ cdef extern from "ops.h" nogil:
         TMUL "TG_TMUL"
         SELECT "TG_SELECT"
         MADD "TG_MADD"
+        NMADD "TG_NMADD"
         ZMADD "TG_ZMADD"
         ALL_COUNT "TG_ALL_COUNT"
     enum:

@@ -15,7 +15,7 @@ from libc.stdint cimport (int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, 
 from libc.string cimport memcpy
 
 from tapegrad.graph cimport Graph
-from tapegrad.ops cimport ALL_COUNT, BINARY, CUSTOM, LEAF, PARAM, TERNARY, table
+from tapegrad.ops cimport ALL_COUNT, BINARY, COPY, CUSTOM, LEAF, PARAM, TERNARY, table
 
 
 cdef extern from "lanes.h" nogil:
@@ -29,6 +29,7 @@ cdef extern from "lanes.h" nogil:
     int MAX_WIDTH "TG_MAX_WIDTH"
     int has_avx2 "tg_has_avx2"
     int has_vector_math "tg_has_vector_math"
+    int takes_scalars "tg_takes_scalars"(int op, int scalars)
     void find_kernels "tg_find_kernels"(int use_avx2, int use_vector_math)
     void run_lanes "tg_run_lanes"(const Step *steps, size_t count, double *lanes, const double *scalars, int width,
                                   int exact)
@@ -273,7 +274,10 @@ cdef class Program:
                 f"(recorded: {self.recorded}){guards}>")
 
     def __str__(self):
-        return "\n".join([repr(self), *self.listing()])
+        lines = self.listing()
+        if len(lines) > 200:
+            lines[100:-100] = [f"  ... {len(lines) - 200} more lines; listing() has them all ..."]
+        return "\n".join([repr(self), *lines])
 
     def listing(self):
         """The program as lines of text, one an operation."""
@@ -302,6 +306,8 @@ cdef class Program:
         a, b, c = self.name(g.a[i]), self.name(g.b[i]), self.name(g.c[i])
         if label == "madd" or label == "zmadd":
             return f"{a} + {b} * {c}"
+        if label == "nmadd":
+            return f"{a} - {b} * {c}"
         if label == "zmul" or label == "tmul":
             return f"{a} * {b}"
         if label == "**n":
@@ -414,7 +420,8 @@ cdef class Lanes:
     cdef int lay_out(self, Graph g, list wanted, const unsigned char[::1] wide, uint8_t *varies) except -1:
         cdef int32_t n = g.size
         cdef int32_t i, k, count = 0, free_count = 0
-        cdef int operands, position
+        cdef int operands, position, mask, temporaries, spare = 0
+        cdef bint copied
         cdef int32_t operand[3]
         cdef int32_t *last = NULL           # the step that uses a node last
         cdef int32_t *slot = NULL
@@ -442,7 +449,7 @@ cdef class Lanes:
                     varies[i] = needed[i] and (varies[g.a[i]] or operands >= BINARY and varies[g.b[i]]
                                                or operands == TERNARY and varies[g.c[i]])
                     count += varies[i]
-            self.steps = <Step *>memory(count, sizeof(Step))
+            self.steps = <Step *>memory(4 * <size_t>count, sizeof(Step))
             self.in_slot = <int32_t *>memory(len(wide_inputs), sizeof(int32_t))
             self.out = <int32_t *>memory(self.outputs, sizeof(int32_t))
             for i in range(n):
@@ -469,31 +476,46 @@ cdef class Lanes:
                 operand[0] = g.a[i]
                 operand[1] = g.b[i] if operands >= BINARY else operand[0]
                 operand[2] = g.c[i] if operands == TERNARY else operand[0]
-                s = &self.steps[self.count]
-                self.count += 1
-                s.op = g.op[i]
+                operands = 3 if operands == TERNARY else 2 if operands >= BINARY else 1
                 if free_count:
                     free_count -= 1
                     slot[i] = free_slots[free_count]
                 else:
                     slot[i] = self.slots
                     self.slots += 1
-                s.y = slot[i]
-                for position in range(3 if operands == TERNARY else 2 if operands >= BINARY else 1):
+                mask = 0
+                for position in range(operands):
                     if not varies[operand[position]]:
-                        s.scalars |= 1 << position
+                        mask |= 1 << position
+                copied = not takes_scalars(g.op[i], mask)   # then the operands are copied into lanes first
+                temporaries = 0
+                for position in range(operands):
+                    if mask & 1 << position:
                         operand[position] = scalars.setdefault(operand[position], len(scalars))
+                        if copied:
+                            s = &self.steps[self.count]
+                            self.count += 1
+                            s.op = COPY
+                            s.scalars = 1
+                            s.y = self.slots + temporaries
+                            s.a = operand[position]
+                            operand[position] = s.y
+                            temporaries += 1
                     else:
                         if last[operand[position]] == i:
                             last[operand[position]] = -1    # once, if it is both operands
                             free_slots[free_count] = slot[operand[position]]
                             free_count += 1
                         operand[position] = slot[operand[position]]
+                spare = max(spare, temporaries)
+                s = &self.steps[self.count]
+                self.count += 1
+                s.op = g.op[i]
+                s.scalars = 0 if copied else <uint8_t>mask
+                s.y = slot[i]
                 s.a = operand[0]
-                s.b = operand[1] if operands >= BINARY else 0
-                s.c = operand[2] if operands == TERNARY else 0
-                if last[i] == -1:                           # cannot be: every needed node is used
-                    last[i] = n
+                s.b = operand[1] if operands > 1 else 0
+                s.c = operand[2] if operands > 2 else 0
             k = 0
             for node in wanted:
                 self.out[k] = slot[<int32_t>node] if varies[<int32_t>node] else \
@@ -504,13 +526,14 @@ cdef class Lanes:
             PyMem_RawFree(slot)
             PyMem_RawFree(free_slots)
             PyMem_RawFree(needed)
+        self.slots += spare
         self.operations = self.count
         self.wide = tuple(wide_inputs)
         self.shared = Program(g, list(scalars))
         self.width = MAX_WIDTH
-        while self.width > 16 and <int64_t>self.slots * self.width * 8 > 512 * 1024:
+        while self.width > 16 and <int64_t>self.slots * self.width * 8 > 2 * 1024 * 1024:
             self.width //= 2
-        self.chunk = self.width * max(1, min(1024, 1000000 // (self.width * (self.count + 1))))
+        self.chunk = self.width * max(1, min(1024, 4000000 // (self.width * (self.count + 1))))
         return 0
 
 
