@@ -31,5 +31,7 @@ cdef class Graph:
     cdef void depends(self, uint8_t *active, int32_t first, int32_t count) noexcept nogil
     cdef void need_operands(self, uint8_t *needed, int32_t count) noexcept nogil
     cdef Graph like(self)
+    cdef int need(self, object node) except -1
+    cdef int need_all(self, list p, list q, list r) except -1
     cdef void count_uses(self, int32_t i, int32_t *uses) noexcept nogil
     cdef int32_t absorbed(self, int32_t i, const int32_t *uses) noexcept nogil

@@ -167,6 +167,7 @@ cdef class Graph:
 
     def is_number(self, int32_t node):
         """Whether a node is a constant."""
+        self.need(node)
         return self.op[node] == LEAF
 
     def input_nodes(self):
@@ -174,9 +175,89 @@ cdef class Graph:
         cdef int32_t i
         cdef list nodes = [None] * self.inputs
         for i in range(self.size):
-            if self.op[i] == CUSTOM:
+            if self.op[i] == CUSTOM and self.a[i] < self.inputs:
                 nodes[self.a[i]] = i
         return nodes
+
+    def operation(self, int32_t node):
+        """(code, operands) of a node; no operands for a constant (code 0) and an input (code 1)."""
+        cdef int operands
+        self.need(node)
+        operands = table[self.op[node]].operands
+        found = [self.a[node], self.b[node], self.c[node]]
+        return self.op[node], tuple(found[:3 if operands == TERNARY else 2 if operands >= BINARY else 1 if operands else 0])
+
+    def used(self, list nodes not None):
+        """For every node whether it is one of these or what they are computed from, as bytes."""
+        cdef bytearray needed = bytearray(self.size)
+        cdef uint8_t *flags = needed
+        for node in nodes:
+            self.need(node)
+            flags[<int32_t>node] = 1
+        self.need_operands(flags, self.size)
+        return bytes(needed)
+
+    def evaluate(self, const double[::1] x not None):
+        """The value of every node where the inputs are x, as a list."""
+        cdef int32_t i
+        cdef double *v = <double *>scratch(self.size, sizeof(double))
+        cdef list out = []
+        try:
+            if x.shape[0] != self.inputs:
+                raise ValueError(f"{x.shape[0]} numbers for {self.inputs} inputs")
+            for i in range(self.size):
+                if self.op[i] == LEAF:
+                    v[i] = self.value[i]
+                elif self.op[i] == CUSTOM:
+                    v[i] = x[self.a[i]]
+                else:
+                    v[i] = value_of_floats(self.op[i], v[self.a[i]], v[self.b[i]], v[self.c[i]])
+                out.append(v[i])
+        finally:
+            PyMem_RawFree(v)
+        return out
+
+    def arrays(self):
+        """(codes, a, b, c, values) as bytes, int32 and float64 in the byte order of this machine."""
+        return (<char *>self.op)[:self.size], (<char *>self.a)[:4 * self.size], (<char *>self.b)[:4 * self.size], \
+            (<char *>self.c)[:4 * self.size], (<char *>self.value)[:8 * self.size]
+
+    @staticmethod
+    def from_arrays(const uint8_t[::1] codes not None, const int32_t[::1] a not None, const int32_t[::1] b not None,
+                    const int32_t[::1] c not None, const double[::1] values not None):
+        """The graph of such arrays; a ValueError where they are none."""
+        cdef Graph g = Graph.__new__(Graph)
+        cdef Py_ssize_t n = codes.shape[0]
+        cdef Py_ssize_t i
+        cdef int operands
+        cdef bytearray seen
+        if a.shape[0] != n or b.shape[0] != n or c.shape[0] != n or values.shape[0] != n or n > 1000000000:
+            raise ValueError("the arrays of a graph must be equally long")
+        seen = bytearray(n)
+        for i in range(n):
+            if codes[i] >= ALL_COUNT:
+                raise ValueError(f"node {i}: there is no operation {codes[i]}")
+            operands = table[codes[i]].operands
+            if operands and not 0 <= a[i] < i or operands >= BINARY and not 0 <= b[i] < i \
+                    or operands == TERNARY and not 0 <= c[i] < i:
+                raise ValueError(f"node {i} must be made of nodes before it")
+            if codes[i] == CUSTOM:
+                if not 0 <= a[i] < n or seen[a[i]]:
+                    raise ValueError(f"node {i} is input {a[i]}, which there is already or cannot be")
+                seen[a[i]] = 1
+                g.inputs += 1
+            g.add(codes[i], a[i] if operands or codes[i] == CUSTOM else 0, b[i] if operands >= BINARY else 0,
+                  c[i] if operands == TERNARY else 0)
+            g.value[i] = values[i] if codes[i] == LEAF else 0.0
+        if seen[:g.inputs].count(1) != g.inputs:
+            raise ValueError("the inputs of a graph must be numbered from 0 without a gap")
+        return g
+
+    cdef int need(self, object node) except -1:
+        """An IndexError unless that is a node of this graph."""
+        if not 0 <= <Py_ssize_t>node < self.size:
+            raise IndexError(f"there is no node {node} in a graph of {self.size}")
+        return 0
 
     def new_input(self):
         """Add an input and return its node."""
@@ -280,6 +361,14 @@ cdef class Graph:
             elif operands == TERNARY:
                 active[i] |= active[self.b[i]] | active[self.c[i]]
 
+    cdef int need_all(self, list p, list q, list r) except -1:
+        if p is None or q is None or r is None or len(p) != len(q):
+            raise ValueError("as many seeds or tangents are needed as there are outputs or inputs")
+        for nodes in (p, q, r):
+            for node in nodes:
+                self.need(node)
+        return 0
+
     def reverse(self, list outputs, list seeds, list inputs):
         """Add the reverse sweep: for each of `inputs` the node of sum(seed * d output / d input)."""
         cdef int32_t count = self.size
@@ -291,6 +380,7 @@ cdef class Graph:
         try:
             if active == NULL:
                 raise MemoryError("no memory to differentiate")
+            self.need_all(outputs, seeds, inputs)
             for i in range(count):
                 adjoint[i] = -1
             for node in inputs:
@@ -327,6 +417,7 @@ cdef class Graph:
         try:
             if active == NULL or needed == NULL:
                 raise MemoryError("no memory to differentiate")
+            self.need_all(inputs, tangents, outputs)
             for i in range(count):
                 tangent[i] = -1
             for node, t in zip(inputs, tangents):
@@ -383,6 +474,7 @@ cdef class Graph:
                 raise MemoryError("no memory to optimise")
             moved = <int32_t *>scratch(self.size, sizeof(int32_t))
             for node in outputs:
+                self.need(node)
                 live[<int32_t>node] = 1
             self.need_operands(live, self.size)
             shared.reserve(self.size)
@@ -431,6 +523,7 @@ cdef class Graph:
                 raise MemoryError("no memory to optimise")
             moved = <int32_t *>scratch(self.size, sizeof(int32_t))
             for node in outputs:
+                self.need(node)
                 live[<int32_t>node] = 1
                 uses[<int32_t>node] += 2                    # by us, and not by a sum
             self.need_operands(live, self.size)
@@ -625,7 +718,7 @@ def from_tape(list inputs not None, list roots not None, int32_t start, dict sel
     `others` lists the nodes before `start` that were found, which are inputs as well. `selects` says of a node that a
     condition chose: (condition, node if it holds, node if not). The nodes come in the order of the eager sweep."""
     cdef Graph g = Graph.__new__(Graph)
-    cdef int32_t span = tape.size - start
+    cdef int32_t span = max(tape.size - start, 0)
     cdef int32_t *place = <int32_t *>scratch(span + 1, sizeof(int32_t))
     cdef int32_t i
     cdef dict older = {}
@@ -635,11 +728,17 @@ def from_tape(list inputs not None, list roots not None, int32_t start, dict sel
     try:
         for i in range(span):
             place[i] = -1
+        if not 0 < start <= tape.size:
+            raise ValueError(f"there is no node {start}")
         for node in inputs:
+            if not start <= <Py_ssize_t>node < tape.size:
+                raise ValueError(f"there is no node {node} from {start} on")
             place[<int32_t>node - start] = g.input()
             if origins:
                 numbers.append(node)
         for root in roots:
+            if not 0 < <Py_ssize_t>root < tape.size:
+                raise ValueError(f"there is no node {root}")
             if <int32_t>root < start:
                 found.append(of_older(g, root, older, others, numbers))
             else:
@@ -680,6 +779,9 @@ cdef int visit(Graph g, int32_t root, int32_t start, int32_t *place, dict select
             operand[2] = 0
             if op == SELECT:
                 operand[0], operand[1], operand[2] = selects[u]
+                for k in range(3):
+                    if not 0 < operand[k] < u:
+                        raise ValueError(f"node {u} cannot choose by node {operand[k]}")
             if v >= 0:
                 if op == LEAF:
                     place[u - start] = g.constant(tape.value[u])
@@ -737,7 +839,13 @@ def to_tape(Graph g not None, list inputs not None, list nodes not None, dict se
             raise MemoryError("no memory to copy a graph to the tape")
         place = <int32_t *>scratch(g.size, sizeof(int32_t))
         for node in nodes:
+            g.need(node)
             needed[<int32_t>node] = 1
+        if len(inputs) < g.inputs:
+            raise ValueError(f"{len(inputs)} nodes for {g.inputs} inputs")
+        for node in inputs:
+            if not 0 < <Py_ssize_t>node < tape.size:
+                raise ValueError(f"there is no node {node}")
         g.need_operands(needed, g.size)
         for i in range(g.size):
             op = g.op[i]

@@ -88,11 +88,9 @@ cdef class Program:
     cdef double *spare[SPARE]           # workspaces that nobody uses
     cdef int spares
 
-    def __init__(self, Graph graph not None, outputs, guards=(), recorded=None):
+    def __cinit__(self, Graph graph not None, outputs, guards=(), recorded=None):
         cdef list nodes
         cdef list optimised
-        if self.graph is not None:
-            raise TypeError("a Program cannot be changed")
         guards = tuple([(int(node), float(outcome), (str(file), int(line))) for node, outcome, (file, line) in guards])
         nodes = [int(node) for node in outputs] + [node for node, _, _ in guards]
         for node in nodes:
@@ -131,6 +129,23 @@ cdef class Program:
         PyMem_RawFree(self.numbers)
         PyMem_RawFree(self.out)
         PyMem_RawFree(self.outcomes)
+
+    # ---- to and from bytes ----
+
+    def to_bytes(self):
+        """The program as bytes, in the format of docs/programs.md."""
+        from tapegrad.format import to_bytes
+
+        return to_bytes(self)
+
+    def save(self, path):
+        """Write the program to a file, which `tapegrad.load` reads, in any process and on any machine."""
+        data = self.to_bytes()
+        with open(path, "wb") as file:
+            file.write(data)
+
+    def __reduce__(self):
+        return from_bytes, (self.to_bytes(),)
 
     # ---- single points ----
 
@@ -276,7 +291,8 @@ cdef class Program:
     def __str__(self):
         lines = self.listing()
         if len(lines) > 200:
-            lines[100:-100] = [f"  ... {len(lines) - 200} more lines; listing() has them all ..."]
+            gap = f"  ... {len(lines) - 200} more lines; listing() has them all ..."
+            lines = [*lines[:100], gap, *lines[len(lines) - 100:]]
         return "\n".join([repr(self), *lines])
 
     def listing(self):
@@ -317,6 +333,24 @@ cdef class Program:
         if table[g.op[i]].operands == TERNARY:
             return f"{label}({a}, {b}, {c})"
         return f"{label}({a}, {b})" if table[g.op[i]].operands >= BINARY else f"{label}({a})"
+
+
+def from_bytes(data):
+    """The program of `Program.to_bytes`; a ValueError where the bytes are none."""
+    from tapegrad.format import from_bytes as read
+
+    return read(data)
+
+
+def load(path):
+    """The program that `Program.save` wrote; a ValueError where the file is not one, or is damaged."""
+    with open(path, "rb") as file:
+        return from_bytes(file.read())
+
+
+def show_config():
+    """Print which loops this build uses on this machine."""
+    print(f"lanes: {KERNELS} kernels, {'libmvec' if VECTOR_MATH else 'the scalar math library'}")
 
 
 OPERATIONS = tuple([table[k].label.decode() for k in range(ALL_COUNT)])
@@ -390,12 +424,10 @@ cdef class Lanes:
     cdef int32_t *out                   # by output: a slot, or ~k for scalar k
     cdef double *outcomes               # of the guards; NULL for outputs
 
-    def __init__(self, Program program not None, const unsigned char[::1] wide not None, bint guards=False, bint exact=False):
+    def __cinit__(self, Program program not None, const unsigned char[::1] wide not None, bint guards=False, bint exact=False):
         cdef Graph g = program.graph
         cdef list wanted = [guard[0] for guard in program.guards] if guards else list(program.outputs_at)
         cdef uint8_t *varies = NULL
-        if self.shared is not None:
-            raise TypeError("Lanes cannot be changed")
         if wide.shape[0] != program.inputs:
             raise ValueError(f"{wide.shape[0]} flags for {program.inputs} inputs")
         self.exact = exact or not has_vector_math
@@ -543,7 +575,7 @@ ctypedef struct Column:
     char format
 
 
-cdef double load(const char *p, char format) noexcept nogil:
+cdef double fetch(const char *p, char format) noexcept nogil:
     """One number of any type that columns may have."""
     if format == b"d":
         return (<double *>p)[0]
@@ -593,12 +625,10 @@ cdef class Job:
     cdef double *spare[SPARE]               # workspaces that no thread uses
     cdef int spares
 
-    def __init__(self, Lanes lanes not None, list columns not None, const double[::1] shared not None, int64_t size,
+    def __cinit__(self, Lanes lanes not None, list columns not None, const double[::1] shared not None, int64_t size,
                  const int64_t[::1] indices, list outs not None):
         import numpy as np
         cdef int64_t k
-        if self.lanes is not None:
-            raise TypeError("a Job cannot be changed")
         if len(columns) != len(lanes.wide) or len(outs) != lanes.outputs or shared.shape[0] != lanes.inputs or size < 0:
             raise ValueError("columns, outs or shared inputs do not fit the program")
         self.lanes = lanes
@@ -670,7 +700,7 @@ cdef class Job:
             v = lanes + <size_t>self.lanes.in_slot[k] * width
             if self.picked:
                 for l in range(count):
-                    v[l] = load(column.at + self.indices[first + l] * column.stride, column.format)
+                    v[l] = fetch(column.at + self.indices[first + l] * column.stride, column.format)
             elif column.format == b"d":
                 p = column.at + first * column.stride
                 for l in range(count):
@@ -678,7 +708,7 @@ cdef class Job:
             else:
                 p = column.at + first * column.stride
                 for l in range(count):
-                    v[l] = load(p + l * column.stride, column.format)
+                    v[l] = fetch(p + l * column.stride, column.format)
             for l in range(count, width):
                 v[l] = v[count - 1]
 

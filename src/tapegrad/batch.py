@@ -433,10 +433,11 @@ class VMap(Recorded):
             values = values + sums[:count]
             for child, column in zip(children, sums[count:].reshape(count, len(wrt)).T, strict=True):
                 partials[child] = partials.get(child, 0.0) + column
-        scale = 1.0 / n if self.reduce == "mean" else 1.0
+        parts = n if self.reduce == "mean" else 1
         nodes = []
         for j in range(len(values)):
-            nodes.append(Value(float(values[j] * scale), tuple(partials), tuple([float(p[j] * scale) for p in partials.values()])))
+            local_grads = tuple([float(p[j] / parts) for p in partials.values()])
+            nodes.append(Value(float(values[j] / parts), tuple(partials), local_grads))
         return unflatten(spec, iter(nodes), structure.of_values)
 
 

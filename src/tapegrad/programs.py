@@ -43,9 +43,17 @@ class Entry:
     """A program, with what it takes to use it."""
 
     def __init__(
-        self, graph: Graph, inputs: list[int], nodes: list[int], spec: Spec, guards: list[Any], others: list[Value]
+        self,
+        graph: Graph,
+        recorded: int,
+        inputs: list[int],
+        nodes: list[int],
+        spec: Spec,
+        guards: list[Any],
+        others: list[Value],
     ) -> None:
         self.graph = graph
+        self.recorded = recorded  # how many nodes the function itself made; the others are its derivatives
         self.inputs = inputs  # the nodes of the arguments' numbers and then of the Values that the function read
         self.nodes = nodes
         self.spec = spec
@@ -124,8 +132,9 @@ class Family:
             del args, kwargs, roots
             recorder.inputs, recorder.guards = [], []
         inputs = graph.input_nodes()
+        recorded = graph.size
         nodes, spec = self.derive(graph, inputs, nodes[: len(nodes) - len(guards)], self.spec, spec)
-        return Entry(graph, inputs, nodes, spec, guards, found)
+        return Entry(graph, recorded, inputs, nodes, spec, guards, found)
 
     def add(self, x: Any) -> Entry:
         """Record the function at x and keep the program."""
