@@ -6,7 +6,11 @@ import sys
 from setuptools import Extension, setup
 
 # The bits are those of the pure-Python reference: no contraction into fused multiply-adds.
-COMPILE = ["/O2", "/fp:precise"] if sys.platform == "win32" else ["-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
+COMPILE = (
+    ["/O2", "/fp:precise"]
+    if sys.platform == "win32"
+    else ["-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
+)
 LINK: list[str] = []
 MACROS = [
     ("CYTHON_USE_TYPE_SPECS", "1"),  # a heap type: programs may assign methods to Value

@@ -675,6 +675,8 @@ cdef class Shared(Graph):
             return self.simplified(MUL, self.a[a], self.number(-self.value[self.b[a]]), 0)
         if op == ZMUL and constant_b and self.value[b] == 0.0:
             return b
+        if op == TMUL and (constant_a and self.value[a] == 0.0 or constant_b and self.value[b] == 0.0):
+            return self.number(0.0)
         if op == ZMUL and constant_b:
             op = MUL                                        # the adjoint is not zero
         if (op == ZMUL or op == TMUL) and constant_a and self.value[a] - self.value[a] == 0.0:

@@ -8,14 +8,13 @@ again when their number is not needed any more. Values are the same bits in any 
 """
 import os
 
-from cpython.buffer cimport (PyBUF_FORMAT, PyBUF_STRIDED, PyBUF_STRIDED_RO, PyBuffer_Release, PyObject_CheckBuffer,
-                             PyObject_GetBuffer)
-from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
+from cpython.buffer cimport (PyBUF_FORMAT, PyBUF_STRIDED, PyBUF_STRIDED_RO, PyBuffer_Release, PyObject_GetBuffer)
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 from libc.stdint cimport (int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t)
 from libc.string cimport memcpy
 
 from tapegrad.graph cimport Graph
-from tapegrad.ops cimport ALL_COUNT, BINARY, COPY, CUSTOM, LEAF, PARAM, TERNARY, table
+from tapegrad.ops cimport ALL_COUNT, BINARY, COPY, CUSTOM, LEAF, TERNARY, table
 
 
 cdef extern from "lanes.h" nogil:
@@ -158,20 +157,20 @@ cdef class Program:
         cdef int32_t *slot = NULL
         cdef int32_t i, j, k, deepest = 0, constants = 0, count = 0
         cdef int operands
-        cdef int32_t l
+        cdef int32_t highest
         try:
             order = <int32_t *>memory(n, sizeof(int32_t))
             slot = <int32_t *>memory(n, sizeof(int32_t))
             for i in range(n):
                 operands = table[g.op[i]].operands
                 if operands:
-                    l = level[g.a[i]]
-                    if operands >= BINARY and level[g.b[i]] > l:
-                        l = level[g.b[i]]
-                    if operands == TERNARY and level[g.c[i]] > l:
-                        l = level[g.c[i]]
-                    level[i] = l + 1
-                    deepest = max(deepest, l + 1)
+                    highest = level[g.a[i]]
+                    if operands >= BINARY and level[g.b[i]] > highest:
+                        highest = level[g.b[i]]
+                    if operands == TERNARY and level[g.c[i]] > highest:
+                        highest = level[g.c[i]]
+                    level[i] = highest + 1
+                    deepest = max(deepest, highest + 1)
                     count += 1
                 elif g.op[i] == LEAF:
                     slot[i] = self.inputs + constants
@@ -626,8 +625,9 @@ cdef class Job:
     cdef int spares
 
     def __cinit__(self, Lanes lanes not None, list columns not None, const double[::1] shared not None, int64_t size,
-                 const int64_t[::1] indices, list outs not None):
+                  const int64_t[::1] indices, list outs not None):
         import numpy as np
+
         cdef int64_t k
         if len(columns) != len(lanes.wide) or len(outs) != lanes.outputs or shared.shape[0] != lanes.inputs or size < 0:
             raise ValueError("columns, outs or shared inputs do not fit the program")
@@ -691,7 +691,7 @@ cdef class Job:
 
     cdef void fill(self, double *lanes, int64_t first, int count, int width) noexcept nogil:
         """Load `count` samples; the lanes left over get the last one again."""
-        cdef int k, l
+        cdef int k, lane
         cdef Column *column
         cdef double *v
         cdef const char *p
@@ -699,21 +699,21 @@ cdef class Job:
             column = &self.columns[k]
             v = lanes + <size_t>self.lanes.in_slot[k] * width
             if self.picked:
-                for l in range(count):
-                    v[l] = fetch(column.at + self.indices[first + l] * column.stride, column.format)
+                for lane in range(count):
+                    v[lane] = fetch(column.at + self.indices[first + lane] * column.stride, column.format)
             elif column.format == b"d":
                 p = column.at + first * column.stride
-                for l in range(count):
-                    v[l] = (<double *>(p + l * column.stride))[0]
+                for lane in range(count):
+                    v[lane] = (<double *>(p + lane * column.stride))[0]
             else:
                 p = column.at + first * column.stride
-                for l in range(count):
-                    v[l] = fetch(p + l * column.stride, column.format)
-            for l in range(count, width):
-                v[l] = v[count - 1]
+                for lane in range(count):
+                    v[lane] = fetch(p + lane * column.stride, column.format)
+            for lane in range(count, width):
+                v[lane] = v[count - 1]
 
     cdef void store(self, double *lanes, int64_t first, int count, int width, double *sums) noexcept nogil:
-        cdef int k, l, s = 0
+        cdef int k, lane, s = 0
         cdef int32_t slot
         cdef Column *out
         cdef double x
@@ -724,34 +724,34 @@ cdef class Job:
             v = lanes + <size_t>slot * width if slot >= 0 else NULL
             x = self.scalars[~slot] if slot < 0 else 0.0
             if out.at == NULL:
-                for l in range(count):
-                    sums[s * width + l] += v[l] if v != NULL else x
+                for lane in range(count):
+                    sums[s * width + lane] += v[lane] if v != NULL else x
                 s += 1
             elif self.picked:
-                for l in range(count):
-                    (<double *>(out.at + self.indices[first + l] * out.stride))[0] = v[l] if v != NULL else x
+                for lane in range(count):
+                    (<double *>(out.at + self.indices[first + lane] * out.stride))[0] = v[lane] if v != NULL else x
             elif v != NULL:
-                for l in range(count):
-                    (<double *>(out.at + (first + l) * out.stride))[0] = v[l]
+                for lane in range(count):
+                    (<double *>(out.at + (first + lane) * out.stride))[0] = v[lane]
             else:
-                for l in range(count):
-                    (<double *>(out.at + (first + l) * out.stride))[0] = x
+                for lane in range(count):
+                    (<double *>(out.at + (first + lane) * out.stride))[0] = x
 
     cdef void probe(self, double *lanes, int64_t first, int count, int width, int32_t[::1] failed,
                     double[::1] outcomes) noexcept nogil:
         """The first guard that comes out differently, by sample; -1 for none."""
-        cdef int k, l
+        cdef int k, lane
         cdef int32_t slot
         cdef double x
-        for l in range(count):
-            failed[first + l] = -1
+        for lane in range(count):
+            failed[first + lane] = -1
         for k in range(self.lanes.outputs - 1, -1, -1):
             slot = self.lanes.out[k]
-            for l in range(count):
-                x = lanes[<size_t>slot * width + l] if slot >= 0 else self.scalars[~slot]
+            for lane in range(count):
+                x = lanes[<size_t>slot * width + lane] if slot >= 0 else self.scalars[~slot]
                 if x != self.lanes.outcomes[k]:
-                    failed[first + l] = k
-                    outcomes[first + l] = x
+                    failed[first + lane] = k
+                    outcomes[first + lane] = x
 
     def run(self, int64_t chunk, double[::1] sums, int32_t[::1] failed=None, double[::1] outcomes=None):
         """Run one chunk: outputs into the outs, or their sums over its samples into `sums`; of guards the first one that
@@ -761,7 +761,7 @@ cdef class Job:
         cdef double *partial = NULL
         cdef int64_t first = chunk * self.lanes.chunk
         cdef int64_t end = min(first + self.lanes.chunk, self.size)
-        cdef int count, k, l
+        cdef int count, k, lane
         cdef bint probing = self.lanes.outcomes != NULL
         if not 0 <= chunk < self.chunks:
             raise IndexError(f"there is no chunk {chunk}")
@@ -791,8 +791,8 @@ cdef class Job:
                     first += count
                 for k in range(self.summed):
                     sums[k] = 0.0
-                    for l in range(width):
-                        sums[k] += partial[k * width + l]
+                    for lane in range(width):
+                        sums[k] += partial[k * width + lane]
         finally:
             if self.spares < SPARE:
                 self.spare[self.spares] = lanes
@@ -801,4 +801,4 @@ cdef class Job:
                 PyMem_RawFree(lanes)
 
 
-FORMATS = {b"d": 8, b"f": 4, b"?": 1, b"b": 1, b"B": 1, b"h": 2, b"H": 2, b"i": 4, b"I": 4, b"q": 8, b"Q": 8}
+cdef dict FORMATS = {b"d": 8, b"f": 4, b"?": 1, b"b": 1, b"B": 1, b"h": 2, b"H": 2, b"i": 4, b"I": 4, b"q": 8, b"Q": 8}

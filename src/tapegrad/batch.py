@@ -114,6 +114,8 @@ class Batch:
         if self.n == 0:
             raise ValueError("vmap: an empty batch; there must be one sample at least")
         self.spec: Spec = ("tuple", (("tuple", tuple(specs), tuple), ("dict", tuple(kwargs), tuple(named))), tuple)
+        self.x: Any
+        self.values: dict[int, Value]
         self.x, self.values = numbers_in(self.leaves)
 
     def take(self, arg: Any, axis: Any, name: str, setting: bool) -> Spec:
@@ -160,6 +162,10 @@ class Batch:
             return ("dict", tuple(arg), tuple(specs))
         return ("list", tuple(specs)) if isinstance(arg, list) else ("tuple", tuple(specs), type(arg))
 
+    def count_of_samples(self) -> int:
+        assert self.n is not None
+        return self.n
+
     def sample(self, k: int) -> Any:
         """The numbers of sample k."""
         x = self.x.copy()
@@ -171,7 +177,7 @@ class Batch:
 def only_numbers(tree: Any) -> bool:
     """Whether this is a number, or lists of numbers."""
     if isinstance(tree, (list, tuple)):
-        return all([only_numbers(x) for x in tree])
+        return all(only_numbers(x) for x in tree)
     return isinstance(tree, (int, float, np.number))
 
 
@@ -196,11 +202,12 @@ class VMap(Recorded):
         if threads is not None and (not isinstance(threads, int) or threads < 1):
             raise ValueError(f"threads must be a positive int or None, not {threads!r}")
         if not isinstance(in_axes, (int, list, tuple)) or isinstance(in_axes, bool):
-            raise TypeError(f"in_axes must be an int, or a sequence with an int or None for each argument, not {in_axes!r}")
+            raise TypeError(
+                f"in_axes must be an int, or a sequence with an int or None for each argument, not {in_axes!r}"
+            )
         self.in_axes, self.reduce, self.threads, self.exact, self.progress = in_axes, reduce, threads, exact, progress
-        plain = {"max_programs": self.max_programs}
-        self.inner = f if isinstance(f, Recorded) and not isinstance(f, VMap) else Recorded(f, **plain)
-        self.gradients: dict[Any, Recorded] = {}
+        self.inner = f if isinstance(f, Recorded) and not isinstance(f, VMap) else Recorded(f, self.max_programs)
+        self.gradients: dict[Any, Any] = {}
 
     def state(self) -> dict[str, Any]:
         own = {name: getattr(self, name) for name in ("in_axes", "reduce", "threads", "exact", "progress")}
@@ -256,10 +263,9 @@ class VMap(Recorded):
     # ---- running ----
 
     def groups(self, family: Family, batch: Batch) -> Iterator[tuple[int, int, Entry, Any]]:
-        """(first, end, entry, indices): the samples of a part of the batch that go one way; all of it if no guard is there.
-        Guards are computed as at single points, so that a sample goes the way it would go by itself."""
-        n = batch.n
-        assert n is not None
+        """(first, end, entry, indices): the samples of a part of the batch that go one way; all of them if there is no
+        guard. Guards are computed as at single points, so that a sample goes the way it would go by itself."""
+        n = batch.count_of_samples()
         entry = family.last or family.add(batch.sample(0))
         if not entry.outcomes:
             yield 0, n, entry, None
@@ -311,12 +317,15 @@ class VMap(Recorded):
         return failed, outcomes
 
     def results(
-        self, family: Family, batch: Batch, program_of: Callable[[Entry], Program], outs_of: Callable[[Entry], list[Any]]
+        self,
+        family: Family,
+        batch: Batch,
+        program_of: Callable[[Entry], Program],
+        outs_of: Callable[[Entry], list[Any]],
     ) -> Iterator[tuple[Entry, Any]]:
         """Run the batch group by group: (entry, sums). `outs_of` gives for each output an array of all samples to write
         to, or None to sum up."""
-        n = batch.n
-        assert n is not None
+        n = batch.count_of_samples()
         before = 0
         for first, end, entry, indices in self.groups(family, batch):
             program = program_of(entry)
@@ -330,7 +339,9 @@ class VMap(Recorded):
             yield entry, run_job(job, self.threads or cores(), progress)
             before += job.size
 
-    def execute(self, family: Family, batch: Batch, stacked_of: Callable[[Entry], list[bool]]) -> tuple[Spec, list[Any]]:
+    def execute(
+        self, family: Family, batch: Batch, stacked_of: Callable[[Entry], list[bool]]
+    ) -> tuple[Spec, list[Any]]:
         """The outputs: arrays of all samples where they are stacked, else sums; and how they are nested."""
         spec: Spec | None = None
         stacked: list[bool] = []
@@ -340,7 +351,7 @@ class VMap(Recorded):
             nonlocal spec, stacked, out
             if spec is None:
                 spec, stacked = entry.spec, stacked_of(entry)
-                out = stores(spec, stacked, batch.n)
+                out = stores(spec, stacked, batch.count_of_samples())
             elif spec != entry.spec:
                 raise TypeError("vmap: the function returns results of different shapes for different samples")
             return [x if is_stacked else None for x, is_stacked in zip(out, stacked, strict=True)]
@@ -361,8 +372,7 @@ class VMap(Recorded):
         if found:
             self.report(family, batch.sample(min(found)), min(found))
         if not np.isfinite(total).all():
-            n = batch.n
-            assert n is not None
+            n = batch.count_of_samples()
             for k in range(n):
                 _, out = family.at(batch.sample(k), lambda entry: entry.program)
                 if not np.isfinite(out).all():
@@ -376,7 +386,9 @@ class VMap(Recorded):
         from tapegrad.transforms import ValueAndGradient
 
         if self.reduce is None:
-            raise TypeError(f"{of.what} differentiates functions that return one number: give vmap a reduce, 'sum' or 'mean'")
+            raise TypeError(
+                f"{of.what} differentiates functions that return one number: give vmap a reduce, 'sum' or 'mean'"
+            )
         key = (of.argnums, of.has_aux)
         inner = self.gradients.get(key)
         if inner is None:
@@ -391,7 +403,7 @@ class VMap(Recorded):
         spec, out = self.execute(family, batch, lambda entry: [False] * (len(entry.nodes) - len(picked)) + own)
         if self.reduce == "mean":
             out = [x / batch.n for x in out]
-        first, grads = spec[1]
+        first = spec[1][0]
         count = len(out) - len(picked)
         gradient = assembled(nested, out[count:], own)
         gradient = moved_back(gradient, nested, picked, batch)
@@ -402,8 +414,7 @@ class VMap(Recorded):
 
     def on_tape_batch(self, family: Family, batch: Batch) -> Any:
         """The result as Values, with their derivatives by the Values involved."""
-        n = batch.n
-        assert n is not None
+        n = batch.count_of_samples()
 
         def children_of(entry: Entry) -> tuple[tuple[int, ...], list[Value]]:
             start = len(batch.x)
@@ -447,7 +458,7 @@ def blocks_of(spec: Spec) -> list[range]:
     return blocks(spec)
 
 
-def stores(spec: Spec, stacked: list[bool], n: int | None) -> list[Any]:
+def stores(spec: Spec, stacked: list[bool], n: int) -> list[Any]:
     """For each output that is stacked its column of an array of all samples, one array a leaf."""
     out: list[Any] = []
     for block in blocks_of(spec):
@@ -461,7 +472,12 @@ def assembled(spec: Spec, out: list[Any], stacked: bool | list[bool]) -> Any:
     is_stacked = [stacked] * len(out) if isinstance(stacked, bool) else stacked
     leaves = []
     shapes: list[tuple[int, ...] | None] = []
-    map_spec(spec, lambda shape: (shapes.append(shape), NUMBER)[1])
+
+    def leaf(shape: tuple[int, ...] | None) -> Spec:
+        shapes.append(shape)
+        return NUMBER
+
+    map_spec(spec, leaf)
     for block, shape in zip(blocks_of(spec), shapes, strict=True):
         if not len(block):
             leaves.append(np.empty(shape or ()))
@@ -517,8 +533,8 @@ def vmap(
               argument, where that is nested; one int for all
     reduce    "sum" or "mean" over the samples; None stacks the results along a first axis
     threads   how many; None takes as many as there are cores. The result is the same to the bit.
-    exact     use the scalar math library, for the bits of single points; the vector math library is off by up to 4 units
-              in the last place, and several times as fast
+    exact     use the scalar math library, for the bits of single points; the vector math library is off by up to 4
+              units in the last place, and several times as fast
     progress  called as progress(samples done, samples)
     options   those of `record`
 

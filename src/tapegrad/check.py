@@ -39,11 +39,11 @@ class CheckReport(NamedTuple):
 def check_grad(
     f: Callable[..., Any], *args: Any, eps: float = 1e-6, rtol: float = 1e-5, atol: float = 1e-7, raises: bool = True
 ) -> CheckReport:
-    """Compare the derivatives of every number that f returns by every number in its arguments, in reverse mode, in forward
-    mode and by central differences (f(x + h) - f(x - h)) / 2h with h = eps * max(1, |x|).
+    """Compare the derivatives of every number that f returns by every number in its arguments, in reverse mode, in
+    forward mode and by central differences (f(x + h) - f(x - h)) / 2h with h = eps * max(1, |x|).
 
-    The two modes must agree to 1e-9 (relative, or absolute below 1), the differences to rtol and atol. An AssertionError
-    names the worst entry, unless `raises` is false. A nan agrees with a nan, an inf with the same inf.
+    The two modes must agree to 1e-9 (relative, or absolute below 1), the differences to rtol and atol. An
+    AssertionError names the worst entry, unless `raises` is false. A nan agrees with a nan, an inf with the same inf.
 
     >>> print(check_grad(lambda x, y: x * y.sin(), 2.0, 1.0))  # doctest: +ELLIPSIS
     2 derivatives agree; worst: d output[0] / d input[...

@@ -18,7 +18,7 @@ __all__ = ["from_bytes", "to_bytes"]
 
 MAGIC = b"TAPEGRAD"
 VERSION = 1
-HEADER = struct.Struct("<8sIIIIIII")  # magic, version, nodes, inputs, outputs, guards, operations recorded, bytes of text
+HEADER = struct.Struct("<8sIIIIIII")  # magic, version, nodes, inputs, outputs, guards, recorded, bytes of text
 GUARD = struct.Struct("<IdII")  # node, outcome, line, which text
 # An operation is known by the checksum of its label, which does not change when the table grows.
 CODES = {0: 0, 1: 1, **{zlib.crc32(label.encode()): code for code, label in enumerate(OPERATIONS) if code > 1}}
@@ -33,7 +33,14 @@ def to_bytes(program: Program) -> bytes:
     text = "\n".join(files).encode("utf-8", "surrogateescape")
     parts = [
         HEADER.pack(
-            MAGIC, VERSION, len(codes), program.inputs, len(program.outputs_at), len(program.guards), program.recorded, len(text)
+            MAGIC,
+            VERSION,
+            len(codes),
+            program.inputs,
+            len(program.outputs_at),
+            len(program.guards),
+            program.recorded,
+            len(text),
         ),
         np.array([SUMS[code] for code in codes], dtype="<u4").tobytes(),
         *[x.tobytes() for x in (a, b, c, values)],

@@ -182,8 +182,8 @@ def clip(x: Any, low: Any, high: Any) -> Any:
 def where(condition: Any, x: Any, y: Any) -> Any:
     """x if the condition holds, else y, as a Value if either is one; a Value as condition holds where it is not 0.
 
-    Both arms have been computed by then; the derivative flows through the one that was taken. In a recorded function the
-    condition is no guard: every replay computes both arms and takes one.
+    Both arms have been computed by then; the derivative flows through the one that was taken. In a recorded function
+    the condition is no guard: every replay computes both arms and takes one.
 
     >>> v = Value(-3.0)
     >>> where(v > 0, v, -v)

@@ -173,7 +173,7 @@ class Family:
             if found.outcomes[: len(prefix)] != prefix:
                 file, line = entry.line(guard)
                 raise RuntimeError(
-                    f"{self.name} does something else when it is called again at the same point (seen at {file}:{line}): "
+                    f"{self.name} does something else when called again at the same point (seen at {file}:{line}): "
                     "only functions that depend on nothing but their arguments can be recorded"
                 )
         return found

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from tapegrad.program import Program
     from tapegrad.structure import Spec
 
+    Nodes = list[int]
+
 __all__ = ["MAX_PROGRAMS", "Recorded"]
 
 MAX_PROGRAMS = 1024
@@ -47,7 +49,9 @@ class Recorded:
         """Run the function itself."""
         return self.f(*args, **kwargs)
 
-    def derive(self, graph: Graph, inputs: list[int], nodes: list[int], spec: Spec, out: Spec) -> tuple[list[int], Spec]:
+    def derive(
+        self, graph: Graph, inputs: list[int], nodes: list[int], spec: Spec, out: Spec
+    ) -> tuple[list[int], Spec]:
         """The nodes to compute, and how they are nested, from those of the function's result."""
         return nodes, out
 

@@ -24,13 +24,14 @@ if TYPE_CHECKING:
         file: str
         number: int
 
+
 __all__ = ["Condition", "Recorder", "current", "frozen", "stop_gradient", "to_int"]
 
 try:
     from tapegrad.value import _apply, _index_of, _peek, _recorder, _select, _start_recording, _stop_recording
 except ImportError:  # the reference records nothing
 
-    def _recorder() -> None:
+    def _recorder() -> Any:
         return None
 
 
@@ -40,7 +41,8 @@ COMPARISONS = ("<", "<=", "==", "!=", ">", ">=")  # in the order of Python's Py_
 
 def current() -> Recorder | None:
     """The recorder of this thread, if it is recording."""
-    return _recorder()
+    recorder: Recorder | None = _recorder()
+    return recorder
 
 
 def caller() -> tuple[str, int]:
@@ -124,7 +126,10 @@ def _arithmetic(name: str) -> Any:
     return method
 
 
-for _name in "add radd sub rsub mul rmul truediv rtruediv pow rpow lt le gt ge".split():
+for _name in ("add", "sub", "mul", "truediv", "pow"):
+    setattr(Condition, f"__{_name}__", _arithmetic(f"__{_name}__"))
+    setattr(Condition, f"__r{_name}__", _arithmetic(f"__r{_name}__"))
+for _name in ("lt", "le", "gt", "ge"):
     setattr(Condition, f"__{_name}__", _arithmetic(f"__{_name}__"))
 
 
@@ -174,15 +179,15 @@ class Recorder:
 
         if what == "data":
             inputs = [_index_of(w) for w in self.inputs]
-            graph, (node,), others = from_tape(inputs, [_index_of(v)], self.start, self.selects)
+            graph, (node,), _ = from_tape(inputs, [_index_of(v)], self.start, self.selects)
             graph, (node,) = graph.optimised([node])
             if graph.is_number(node):
                 return
         file, line = caller()
         raise TypeError(
             f"{file}:{line}: {what} of a Value in a recorded function: Python would go on with a number that is not "
-            "followed when the function is replayed. Compute with the Value itself; tapegrad.to_int(v) gives an int that "
-            "is guarded, tapegrad.frozen(v) the number that it has while recording, for good"
+            "followed when the function is replayed. Compute with the Value itself; tapegrad.to_int(v) gives an int, "
+            "guarded, tapegrad.frozen(v) the number that it has while recording, for good"
         )
 
 
@@ -235,6 +240,7 @@ def frozen(x: Any, /) -> Any:
 
 def finite_or_zero(x: Any) -> Any:
     """x where it is finite, else 0."""
-    if not isinstance(x, Value) or current() is None:
+    recorder = current()
+    if not isinstance(x, Value) or recorder is None:
         return x if math.isfinite(x.data if isinstance(x, Value) else x) else 0.0
-    return current().where(_apply("<", abs(x), Value(math.inf)), x, 0.0)
+    return recorder.where(_apply("<", abs(x), Value(math.inf)), x, 0.0)

@@ -84,8 +84,8 @@ class Parser:
 
 
 def parse(text: str, code: Callable[[str], int]) -> list[tuple[object, ...]]:
-    """The expression as instructions (code, operand, ...), the last of which is the result; an operand is 'a', 'b', 'y',
-    a float, or the int number of an earlier instruction. A bare operand is one instruction (-1, operand).
+    """The expression as instructions (code, operand, ...), the last of which is the result; an operand is 'a', 'b',
+    'y', a float, or the int number of an earlier instruction. A bare operand is one instruction (-1, operand).
 
     >>> parse("1.0 - y * y", {"*": 3, "-": 40}.__getitem__)
     [(3, 'y', 'y'), (40, 1.0, 0)]

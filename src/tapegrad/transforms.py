@@ -1,9 +1,9 @@
 """Function transformations: derivatives of ordinary Python functions, recorded once and replayed.
 
 Each takes a function and gives one. The first call runs the function on Values and records what it does; later calls
-replay that as a program, without Python. Arguments are numbers, numpy arrays of any shape, or lists, tuples and dicts of
-them, nested as one likes; a derivative comes back in the same nesting. Everything else, and a bare int or bool that is
-not differentiated by, is a setting: it is handed to the function as it is, and another one means another recording.
+replay that as a program, without Python. Arguments are numbers, numpy arrays of any shape, or lists, tuples and dicts
+of them, nested as one likes; a derivative comes back in the same nesting. Everything else, and a bare int or bool that
+is not differentiated by, is a setting: it is handed to the function as it is, and another one means another recording.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from tapegrad.graph import Graph
     from tapegrad.programs import Entry
     from tapegrad.structure import Spec
+
+    Nodes = list[int]
 
 __all__ = ["grad", "hessian", "hvp", "jacobian", "jvp", "record", "value_and_grad", "vjp"]
 
@@ -60,7 +62,8 @@ class Derivative(Recorded):
         """Which inputs it is differentiated by, and how their derivatives are nested."""
         specs = spec[1][0][1]
         starts = np.cumsum([0, *[size(s) for s in specs]]).tolist()
-        picked, nested = [], []
+        picked: list[int] = []
+        nested = []
         for k in self.numbers:
             if not -len(specs) <= k < len(specs):
                 raise TypeError(f"argnums names argument {k}, but the function was called with {len(specs)}")
@@ -107,7 +110,9 @@ class Gradient(Derivative):
             return self.f.differentiated(self, args, kwargs)
         return super().__call__(*args, **kwargs)
 
-    def derive(self, graph: Graph, inputs: list[int], nodes: list[int], spec: Spec, out: Spec) -> tuple[list[int], Spec]:
+    def derive(
+        self, graph: Graph, inputs: list[int], nodes: list[int], spec: Spec, out: Spec
+    ) -> tuple[list[int], Spec]:
         value, value_spec, aux, aux_spec = self.split(nodes, out)
         picked, nested = self.chosen(spec)
         grads = graph.reverse([self.scalar(value, value_spec)], [graph.new_number(1.0)], [inputs[k] for k in picked])
@@ -164,7 +169,9 @@ class Jacobian(Derivative):
 
     what = "jacobian"
 
-    def __init__(self, f: Callable[..., Any], argnums: Any = 0, has_aux: bool = False, mode: str | None = None, **options: Any):
+    def __init__(
+        self, f: Callable[..., Any], argnums: Any = 0, has_aux: bool = False, mode: str | None = None, **options: Any
+    ):
         super().__init__(f, argnums, has_aux, **options)
         if mode not in (None, "forward", "reverse"):
             raise ValueError(f"mode must be 'forward', 'reverse' or None, not {mode!r}")
@@ -178,7 +185,9 @@ class Jacobian(Derivative):
         """What is differentiated."""
         return nodes, out
 
-    def derive(self, graph: Graph, inputs: list[int], nodes: list[int], spec: Spec, out: Spec) -> tuple[list[int], Spec]:
+    def derive(
+        self, graph: Graph, inputs: list[int], nodes: list[int], spec: Spec, out: Spec
+    ) -> tuple[list[int], Spec]:
         value, value_spec, aux, aux_spec = self.split(nodes, out)
         picked, nested = self.chosen(spec)
         by = [inputs[k] for k in picked]
@@ -223,7 +232,9 @@ class Whole(Recorded):
     def is_input(self, position: int) -> bool:
         return self.of.is_input(position)
 
-    def derive(self, graph: Graph, inputs: list[int], nodes: list[int], spec: Spec, out: Spec) -> tuple[list[int], Spec]:
+    def derive(
+        self, graph: Graph, inputs: list[int], nodes: list[int], spec: Spec, out: Spec
+    ) -> tuple[list[int], Spec]:
         picked, nested = self.of.chosen(spec)
         return self.of.base(graph, nodes, out, [inputs[k] for k in picked], nested)
 
@@ -241,7 +252,9 @@ class Product(Recorded):
     def call(self, *args: Any, **kwargs: Any) -> Any:
         return self.f(*args[:-1], **kwargs)
 
-    def derive(self, graph: Graph, inputs: list[int], nodes: list[int], spec: Spec, out: Spec) -> tuple[list[int], Spec]:
+    def derive(
+        self, graph: Graph, inputs: list[int], nodes: list[int], spec: Spec, out: Spec
+    ) -> tuple[list[int], Spec]:
         args, kwargs = spec[1]
         before = sum([size(s) for s in args[1][:-1]])
         vector = inputs[before : before + size(args[1][-1])]
@@ -287,7 +300,9 @@ class Pushforward(Recorded):
     def is_input(self, position: int) -> bool:
         return True
 
-    def derive(self, graph: Graph, inputs: list[int], nodes: list[int], spec: Spec, out: Spec) -> tuple[list[int], Spec]:
+    def derive(
+        self, graph: Graph, inputs: list[int], nodes: list[int], spec: Spec, out: Spec
+    ) -> tuple[list[int], Spec]:
         primals, tangents = spec[1][0][1]
         n = size(primals)
         if primals != tangents:
@@ -306,7 +321,9 @@ class Pullback(Recorded):
     def is_input(self, position: int) -> bool:
         return True
 
-    def derive(self, graph: Graph, inputs: list[int], nodes: list[int], spec: Spec, out: Spec) -> tuple[list[int], Spec]:
+    def derive(
+        self, graph: Graph, inputs: list[int], nodes: list[int], spec: Spec, out: Spec
+    ) -> tuple[list[int], Spec]:
         primals, cotangents = spec[1][0][1]
         n = size(primals)
         if blocks(cotangents) != blocks(out):
@@ -325,7 +342,9 @@ class HessianProduct(Derivative):
     def is_input(self, position: int) -> bool:
         return position < 2
 
-    def derive(self, graph: Graph, inputs: list[int], nodes: list[int], spec: Spec, out: Spec) -> tuple[list[int], Spec]:
+    def derive(
+        self, graph: Graph, inputs: list[int], nodes: list[int], spec: Spec, out: Spec
+    ) -> tuple[list[int], Spec]:
         x, v = spec[1][0][1][:2]
         n = size(x)
         if blocks(x) != blocks(v):
@@ -356,8 +375,8 @@ def record(f: Callable[..., Any], *, max_programs: int = MAX_PROGRAMS, check_fin
 
 
 def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, **options: Any) -> Gradient:
-    """The gradient of f, which returns one number, by the arguments that `argnums` names; (gradient, aux) where f returns
-    (number, aux) and `has_aux` says so. Options are those of `record`.
+    """The gradient of f, which returns one number, by the arguments that `argnums` names; (gradient, aux) where f
+    returns (number, aux) and `has_aux` says so. Options are those of `record`.
 
     >>> grad(lambda x: x**3)(2.0)
     12.0
@@ -385,8 +404,8 @@ def jacobian(
     mode: str | None = None,
     **options: Any,
 ) -> Jacobian:
-    """The derivative of every number that f returns by every number of the arguments named: for an array of shape s by one
-    of shape t an array of shape s + t. `mode` is "reverse" (a sweep for each result), "forward" (a sweep for each
+    """The derivative of every number that f returns by every number of the arguments named: for an array of shape s by
+    one of shape t an array of shape s + t. `mode` is "reverse" (a sweep for each result), "forward" (a sweep for each
     argument) or None for what takes fewer sweeps.
 
     >>> jacobian(lambda x: [x[0] * x[1], x[1] ** 2])([2.0, 3.0])
