@@ -14,30 +14,32 @@ import tapegrad.value
 BACKENDS = {"reference": tapegrad.reference, "compiled": tapegrad.value}
 
 
-def module_on(name: str, core: types.ModuleType) -> types.ModuleType:
-    """A copy of a module of ours that was imported with `core` as the engine."""
+MODULES = ["functions", "_arrays", "nn", "losses", "optim"]  # each after those that it imports
+
+
+def modules_on(core: types.ModuleType) -> dict[str, types.ModuleType]:
+    """Copies of the modules of ours that work on Values, imported with `core` as the engine."""
     engine = types.ModuleType("tapegrad.engine")
     for public in ("Value", "sum", "dot", "prod"):
         setattr(engine, public, getattr(core, public))
-    spec = importlib.util.find_spec(name)
-    module = importlib.util.module_from_spec(spec)
-    kept = sys.modules["tapegrad.engine"]
-    sys.modules["tapegrad.engine"] = engine
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.modules["tapegrad.engine"] = kept
-    return module
+    modules = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "tapegrad.engine", engine)
+        for name in MODULES:
+            spec = importlib.util.find_spec(f"tapegrad.{name}")
+            modules[name] = importlib.util.module_from_spec(spec)
+            patch.setitem(sys.modules, f"tapegrad.{name}", modules[name])
+            spec.loader.exec_module(modules[name])
+    return modules
 
 
 class Engine:
-    """One of the two cores: `Value`, `sum`, `dot`, `prod`, and `functions` and `nn` on top of it."""
+    """One of the two cores: `Value`, `sum`, `dot`, `prod`, and the modules `functions`, `nn`, ... on top of it."""
 
     def __init__(self, name: str, core: types.ModuleType) -> None:
         self.name = name
         self.Value, self.sum, self.dot, self.prod = core.Value, core.sum, core.dot, core.prod
-        self.functions = module_on("tapegrad.functions", core)
-        self.nn = module_on("tapegrad.nn", core)
+        vars(self).update(modules_on(core))
 
     def __repr__(self) -> str:
         return self.name
@@ -54,6 +56,11 @@ def engine(request) -> Engine:
 @pytest.fixture
 def Value(engine):
     return engine.Value
+
+
+@pytest.fixture
+def torch():
+    return pytest.importorskip("torch", exc_type=ImportError)
 
 
 @pytest.fixture

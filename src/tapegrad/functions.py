@@ -62,6 +62,7 @@ __all__ = [
     "log1p",
     "log2",
     "log10",
+    "log_softmax",
     "logaddexp",
     "logsumexp",
     "maximum",
@@ -75,6 +76,7 @@ __all__ = [
     "silu",
     "sin",
     "sinh",
+    "softmax",
     "softplus",
     "sqrt",
     "stop_gradient",
@@ -216,3 +218,37 @@ def logsumexp(xs: Iterable[Any]) -> Any:
         raise ValueError("logsumexp of nothing")
     shift = finite_or_zero(_largest(xs))
     return log(sum([exp(x - shift) for x in xs])) + shift
+
+
+def softmax(xs: Iterable[Any]) -> list[Any]:
+    """exp(x) / (exp(x0) + exp(x1) + ...) for every x of at least one number or Value, without overflow at any size.
+
+    >>> softmax([1000.0, 1000.0])
+    [0.5, 0.5]
+    """
+    powers = [exp(x) for x in _from_largest(xs)]
+    scale = 1 / sum(powers)
+    return [power * scale for power in powers]
+
+
+def log_softmax(xs: Iterable[Any]) -> list[Any]:
+    """log(softmax(xs)), accurate where the softmax itself is 0.
+
+    >>> log_softmax([1000.0, -1000.0])
+    [0.0, -2000.0]
+    """
+    xs = _from_largest(xs)
+    shift = -log(sum([exp(x) for x in xs]))
+    return [x + shift for x in xs]
+
+
+def _from_largest(xs: Iterable[Any]) -> list[Any]:
+    """Every x less the largest. The largest is part of the graph: what it contributes to the derivatives cancels."""
+    xs = list(xs)
+    if not xs:
+        raise ValueError("softmax of nothing")
+    largest = xs[0]
+    for x in xs[1:]:
+        largest = maximum(largest, x)
+    shift = -largest
+    return [x + shift for x in xs]
