@@ -14,6 +14,7 @@ import pytest
 import tapegrad
 
 ROOT = Path(__file__).parents[1]
+MODULES = ["._arrays", ".engine", ".functions", ".losses", ".nn", ".optim", ".reference", ".tape", ".value"]
 
 
 def run(code, **env):
@@ -26,7 +27,7 @@ def test_the_compiled_core_is_the_one_in_use():
     assert tapegrad.engine.Value is tapegrad.Value is tapegrad.value.Value
 
 
-@pytest.mark.parametrize("name", ["", ".engine", ".functions", ".nn", ".reference", ".tape", ".value"])
+@pytest.mark.parametrize("name", ["", *MODULES])
 def test_docstring_examples(name):
     module = importlib.import_module("tapegrad" + name)
     runner, parser = doctest.DocTestRunner(), doctest.DocTestParser()
@@ -45,10 +46,17 @@ def test_docstring_examples(name):
 
 
 def test_importing_touches_only_the_standard_library():
-    out = run("import sys; import tapegrad, tapegrad.nn; print('numpy' in sys.modules, 'typing' in sys.modules)")
+    modules = "tapegrad, tapegrad.nn, tapegrad.losses, tapegrad.optim"
+    out = run(f"import sys; import {modules}; print('numpy' in sys.modules, 'typing' in sys.modules)")
     assert out.stdout.split()[0] == "False"
     code = "import sys; sys.modules['numpy'] = None; import tapegrad; print(tapegrad.exp(tapegrad.Value(0.0)))"
     assert run(code).stdout == "Value(data=1.0, grad=0)\n"
+
+
+def test_nn_losses_and_optim_are_imported_when_they_are_asked_for():
+    code = "import sys, tapegrad; before = set(sys.modules); tapegrad.{}; print(*set(sys.modules) - before)"
+    for name in ("nn", "losses", "optim"):
+        assert {f"tapegrad.{name}", "tapegrad._arrays"} <= set(run(code.format(name)).stdout.split())
 
 
 def test_pure_mode():

@@ -54,10 +54,10 @@ def __getattr__(name: str) -> object:
         from importlib.metadata import version
 
         return version("tapegrad")
-    if name == "nn":
+    if name in ("losses", "nn", "optim"):
         from importlib import import_module
 
-        return import_module("tapegrad.nn")
+        return import_module(f"tapegrad.{name}")
     for module, names in _LATER.items():
         if name in names:
             from importlib import import_module
