@@ -1159,6 +1159,23 @@ cdef class Value:
             raise ValueError(f"{len(values)} local gradients for {len(extra.children)} children")
         extra.partials = values
 
+    def local_gradients(self):
+        """The derivative of this Value by each of its operands, at the current data: pairs of the two, in order.
+
+        The same Value may come twice, as in x * x. Empty for a leaf, and where a function of the program's own does the
+        step (`_backward` was replaced): only calling it can tell what it adds, which `tapegrad.explain` does.
+
+        >>> x, y = Value(2.0), Value(-3.0)
+        >>> (x * y).local_gradients()
+        [(Value(data=2.0, grad=0), -3.0), (Value(data=-3.0, grad=0), 2.0)]
+        """
+        cdef Extra extra = extra_of(self)
+        if extra is not None and extra.backward is not BUILT_IN:
+            return []
+        if extra is not None and extra.partials is not None:
+            return list(zip(extra.children, extra.partials))
+        return list(zip(operands(self), self._local_grads))
+
     @property
     def _backward(self):
         """What `backward` calls at this node: it adds to the grads of the operands. May be replaced by a function."""

@@ -369,6 +369,21 @@ class Value:
             raise ValueError(f"{len(given)} local gradients for {len(self._children)} children")
         self._partials_given = given
 
+    def local_gradients(self):
+        """The derivative of this Value by each of its operands, at the current data: pairs of the two, in order.
+
+        The same Value may come twice, as in x * x. Empty for a leaf, and where a function of the program's own does the
+        step (`_backward` was replaced): only calling it can tell what it adds, which `tapegrad.explain` does.
+
+        >>> x, y = Value(2.0), Value(-3.0)
+        >>> (x * y).local_gradients()
+        [(Value(data=2.0, grad=0), -3.0), (Value(data=-3.0, grad=0), 2.0)]
+        """
+        if self._function is not None:
+            return []
+        on = self._operands if self._partials_given is None else self._children
+        return list(zip(on, self._local_grads))  # noqa: B905 - a replaced _children may be shorter
+
     @property
     def _backward(self):
         return self._function[0] if self._function else self._pull
