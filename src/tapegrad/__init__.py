@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from tapegrad.alias import install
     from tapegrad.batch import vmap
     from tapegrad.check import check_grad
+    from tapegrad.drawing import draw, draw_dot
+    from tapegrad.explanation import explain
     from tapegrad.program import Program, load, show_config
     from tapegrad.transforms import grad, hessian, hvp, jacobian, jvp, record, value_and_grad, vjp
 
@@ -24,6 +26,9 @@ __all__ = [
     "Program",
     "Value",
     "check_grad",
+    "draw",
+    "draw_dot",
+    "explain",
     "grad",
     "hessian",
     "hvp",
@@ -39,11 +44,14 @@ __all__ = [
 ]
 __all__ += _functions.__all__
 
-# what is imported when it is first asked for, so that importing the package stays quick
+# imported when first asked for, so that importing the package stays quick; a module must not be called as its function
+# is, or importing it would hide the function
 _LATER = {
     "alias": ("install",),
     "batch": ("vmap",),
     "check": ("check_grad",),
+    "drawing": ("draw", "draw_dot"),
+    "explanation": ("explain",),
     "program": ("Program", "load", "show_config"),
     "transforms": ("grad", "hessian", "hvp", "jacobian", "jvp", "record", "value_and_grad", "vjp"),
 }

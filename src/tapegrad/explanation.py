@@ -7,7 +7,7 @@ from heapq import heappop, heappush
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tapegrad.graph import Graph, plus, times, variables
+from tapegrad.nodes import Graph, plus, times, variables
 from tapegrad.latex import latex_name, latex_number
 from tapegrad.wording import clean, plural
 
