@@ -14,7 +14,28 @@ import pytest
 import tapegrad
 
 ROOT = Path(__file__).parents[1]
-MODULES = ["._arrays", ".engine", ".functions", ".losses", ".nn", ".optim", ".reference", ".tape", ".value"]
+MODULES = [
+    "._arrays",
+    ".batch",
+    ".check",
+    ".drawing",
+    ".drawing.layout",
+    ".engine",
+    ".explanation",
+    ".functions",
+    ".latex",
+    ".losses",
+    ".nn",
+    ".nodes",
+    ".optim",
+    ".recording",
+    ".reference",
+    ".rules",
+    ".tape",
+    ".transforms",
+    ".value",
+    ".wording",
+]
 
 
 def run(code, **env):
