@@ -27,6 +27,7 @@ POINTS = [
     ("ceil", lambda f, x: f.ceil(x), [2.0], 2, [0.0]),
     ("round", lambda f, x: round(x), [2.5], 2, [0.0]),
     ("sign", lambda f, x: f.sign(x), [0.0], 0.0, [0.0]),
+    ("sqrt of floor at 0", lambda f, x: f.floor(x).sqrt(), [0.0], 0.0, [0.0]),
     ("tanh at 800", lambda f, x: x.tanh(), [800.0], 1.0, [0.0]),
     ("tanh at -800", lambda f, x: x.tanh(), [-800.0], -1.0, [0.0]),
     ("sigmoid at 800", lambda f, x: x.sigmoid(), [800.0], 1.0, [0.0]),

@@ -246,7 +246,9 @@ static inline void tg_partials(int op, double a, double b, double y, double *dy_
 static inline void tg_pull(int op, const double *restrict value, double *restrict grad, uint8_t *restrict grad_kind,
                            int32_t ia, int32_t ib, double y, double g)
 {
-#define TG_PULL_UNARY(DA, DB) { const double a = value[ia]; (void)a; (void)y; grad[ia] += (DA) * g; grad_kind[ia] = 0; }
+/* A derivative that is 0 everywhere lets nothing through, whatever the adjoint is. */
+#define TG_TIMES_G(D) (sizeof(#D) == sizeof("0.0") && (#D)[0] == '0' ? 0.0 : (D) * g)
+#define TG_PULL_UNARY(DA, DB) { const double a = value[ia]; (void)a; (void)y; grad[ia] += TG_TIMES_G(DA); grad_kind[ia] = 0; }
 #define TG_PULL_PARAM(DA, DB) { const double a = value[ia], b = value[ib]; (void)a; (void)b; (void)y;                  \
                                 grad[ia] += (DA) * g; grad_kind[ia] = 0; }
 #define TG_PULL_BINARY(DA, DB) { const double a = value[ia], b = value[ib]; (void)a; (void)b; (void)y;                 \
@@ -257,6 +259,7 @@ static inline void tg_pull(int op, const double *restrict value, double *restric
     }
 #undef TG_CASE
 #undef TG_PULL_UNARY
+#undef TG_TIMES_G
 #undef TG_PULL_PARAM
 #undef TG_PULL_BINARY
 }

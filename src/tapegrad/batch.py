@@ -542,6 +542,7 @@ def vmap(
 
     >>> vmap(lambda x, c: c * x * x, (0, None))([1.0, 2.0, 3.0], 10.0)
     array([10., 40., 90.])
+    >>> from tapegrad import value_and_grad
     >>> value_and_grad(vmap(lambda w, x: (w * x) ** 2, (None, 0), reduce="mean"))(2.0, [1.0, 3.0])
     (20.0, 20.0)
     """

@@ -7,8 +7,8 @@ from heapq import heappop, heappush
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tapegrad.nodes import Graph, plus, times, variables
 from tapegrad.latex import latex_name, latex_number
+from tapegrad.nodes import Graph, plus, times, variables
 from tapegrad.wording import clean, plural
 
 if TYPE_CHECKING:
