@@ -7,7 +7,6 @@ the number that the method of `Value` computes. Of a Value they give a Value.
 from __future__ import annotations
 
 import builtins
-import functools
 import math
 
 from tapegrad.engine import Value, dot, prod, sum
@@ -204,7 +203,10 @@ def _largest(xs: list[Any]) -> Any:
     """The largest of these, without a derivative."""
     if current() is None:
         return max(x.data if isinstance(x, Value) else x for x in xs)
-    return stop_gradient(functools.reduce(maximum, xs))
+    largest = xs[0]
+    for x in xs[1:]:
+        largest = maximum(largest, x)
+    return stop_gradient(largest)
 
 
 def logsumexp(xs: Iterable[Any]) -> Any:
