@@ -491,6 +491,9 @@ def assembled(spec: Spec, out: list[Any], stacked: bool | list[bool]) -> Any:
             leaves.append(out[block[0]])
         else:
             leaves.append(np.array([out[j] for j in block]).reshape(shape))
+    for k, kind in enumerate(structure.kinds(spec)):
+        if kind == "truth" and isinstance(leaves[k], np.ndarray):
+            leaves[k] = leaves[k] != 0
     wide = map_spec(spec, lambda shape: NUMBER)
     return unflatten(wide, iter(leaves), structure.of_floats)
 

@@ -16,7 +16,7 @@ from tapegrad.recording import Condition
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["NUMBER", "flatten", "map_spec", "numbers_in", "size", "unflatten"]
+__all__ = ["NUMBER", "flatten", "kinds", "map_spec", "numbers_in", "size", "unflatten"]
 
 NUMBER = ("number",)
 TRUTH = ("truth",)
@@ -105,6 +105,15 @@ def map_spec(spec: Spec, leaf: Callable[[tuple[int, ...] | None], Spec]) -> Spec
     if kind == "dict":
         return ("dict", spec[1], tuple([map_spec(s, leaf) for s in spec[2]]))
     return spec
+
+
+def kinds(spec: Spec) -> list[str]:
+    """For every leaf with numbers whether it is a "number", an "array" or a "truth"."""
+    if spec[0] in ("number", "array", "truth"):
+        return [spec[0]]
+    if spec[0] in ("list", "tuple"):
+        return [kind for s in spec[1] for kind in kinds(s)]
+    return [kind for s in spec[2] for kind in kinds(s)] if spec[0] == "dict" else []
 
 
 def size(spec: Spec) -> int:
