@@ -20,8 +20,11 @@ SMALL = {
     "implied_volatility": ("--strikes", "5"),
     "pendulum": ("--steps", "480", "--iterations", "12"),
     "recall": ("--steps", "60"),
+    "recorded_digits": ("--epochs", "5"),
+    "recorded_moons": ("--steps", "40", "--points", "60"),
     "tornado": (),
 }
+RECORDED = {"recorded_digits", "recorded_moons"}  # these need the compiled core
 
 
 @functools.cache
@@ -52,7 +55,7 @@ def test_every_example_is_tested_and_in_the_list():
     assert [name for name in names if f"python examples/{name}.py" not in readme] == []
 
 
-@pytest.mark.parametrize("name", [name for name in SMALL if name != "gpt_own_value"])
+@pytest.mark.parametrize("name", [name for name in SMALL if name not in {"gpt_own_value", *RECORDED}])
 def test_the_reference_prints_the_same_characters(name):
     assert run(name) == run(name, pure=True)
 
@@ -142,3 +145,15 @@ def test_tornado_ranks_inputs_by_slopes_that_are_right():
     assert bars == sorted(bars, reverse=True) and bars[0] == 30
     assert numbers("relative error", out)[0] < 1e-7
     assert numbers("off by", out)[0] < 5
+
+
+def test_recorded_moons_train_as_the_eager_ones():
+    out = printed("recorded_moons")
+    assert "the losses agree to 1e-9" in out
+    assert numbers("recorded", out)[-1] < 0.5 * numbers("recorded", out)[0]
+
+
+def test_recorded_digits_are_learnt():
+    pytest.importorskip("sklearn")
+    out = printed("recorded_digits")
+    assert numbers("right on", out)[0] > 300
