@@ -31,14 +31,15 @@ def moons(count, noise):
 def train(recorded, steps, X, Y):
     random.seed(1337)
     model = MLP(2, [16, 16, 1])
-    one = lambda x, y: (1 + -y * model(x)).relu()  # the max-margin loss of one sample
+
+    def one(x, y):
+        """The max-margin loss of one sample."""
+        return (1 + -y * model(x)).relu()
+
     step = tapegrad.vmap(one, reduce="mean")
     losses = []
     for k in range(steps):
-        if recorded:
-            data_loss = step(X, Y)
-        else:
-            data_loss = sum(one(x, y) for x, y in zip(X, Y, strict=True)) / len(X)
+        data_loss = step(X, Y) if recorded else sum(one(x, y) for x, y in zip(X, Y, strict=True)) / len(X)
         loss = data_loss + 1e-4 * sum(p * p for p in model.parameters())
         model.zero_grad()
         loss.backward()
