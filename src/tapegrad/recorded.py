@@ -10,7 +10,7 @@ import numpy as np
 from tapegrad import structure
 from tapegrad.programs import Entry, Family, inlined
 from tapegrad.recording import current
-from tapegrad.structure import Setting, flatten, numbers_in, unflatten
+from tapegrad.structure import Setting, flatten, nested, numbers_in, unflatten
 from tapegrad.value import Value
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Recorded:
             self.report(family, x)
         if values or self.gives_values(entry):
             return self.on_tape(family, x, values)
-        return unflatten(entry.spec, iter(out.tolist()), structure.of_floats)
+        return nested(entry.spec, out)
 
     def gives_values(self, entry: Entry) -> bool:
         """Whether Values that the function reads make its result a Value."""

@@ -6,6 +6,7 @@ A *spec* says how numbers are nested and can be compared and hashed: NUMBER, ("a
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from tapegrad.recording import Condition
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["NUMBER", "flatten", "kinds", "map_spec", "numbers_in", "size", "unflatten"]
+__all__ = ["NUMBER", "flatten", "kinds", "map_spec", "nested", "numbers_in", "size", "unflatten"]
 
 NUMBER = ("number",)
 TRUTH = ("truth",)
@@ -122,7 +123,7 @@ def size(spec: Spec) -> int:
 
     def count(shape: tuple[int, ...] | None) -> Spec:
         nonlocal total
-        total += 1 if shape is None else int(np.prod(shape, dtype=int))
+        total += 1 if shape is None else math.prod(shape)
         return NUMBER
 
     map_spec(spec, count)
@@ -148,6 +149,33 @@ def numbers_in(leaves: list[Any]) -> tuple[np.ndarray[Any, np.dtype[np.float64]]
     return x, values
 
 
+def nested(spec: Spec, out: Any) -> Any:
+    """The nesting with the floats of the array `out` in it; arrays are parts of `out`."""
+    return _nested(spec, out, 0)[0]
+
+
+def _nested(spec: Spec, out: Any, at: int) -> tuple[Any, int]:
+    kind = spec[0]
+    if kind == "number":
+        return out.item(at), at + 1
+    if kind == "array":
+        end = at + math.prod(spec[1])
+        return out[at:end].reshape(spec[1]), end
+    if kind == "truth":
+        return out.item(at) != 0, at + 1
+    if kind == "setting":
+        return spec[1].x, at
+    items = []
+    for s in spec[2] if kind == "dict" else spec[1]:
+        item, at = _nested(s, out, at)
+        items.append(item)
+    if kind == "dict":
+        return dict(zip(spec[1], items, strict=True)), at
+    if kind == "list":
+        return items, at
+    return spec[2](*items) if hasattr(spec[2], "_fields") else spec[2](items), at
+
+
 def of_values(shape: tuple[int, ...], numbers: Iterator[Any]) -> Any:
     """An array of objects."""
     out = np.empty(shape, dtype=object)
@@ -159,4 +187,4 @@ def of_values(shape: tuple[int, ...], numbers: Iterator[Any]) -> Any:
 
 def of_floats(shape: tuple[int, ...], numbers: Iterator[float]) -> Any:
     """An array of float64."""
-    return np.fromiter(numbers, dtype=np.float64, count=int(np.prod(shape, dtype=int))).reshape(shape)
+    return np.fromiter(numbers, dtype=np.float64, count=math.prod(shape)).reshape(shape)
