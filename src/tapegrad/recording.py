@@ -92,10 +92,10 @@ class Condition:
         return object.__hash__(self)
 
     def __eq__(self, other: object) -> Any:
-        return Condition(_apply("==", self.value, _truth(other))) if isinstance(other, (bool, Condition)) else False
+        return Condition(_apply("==", self.value, _as_value(other))) if isinstance(other, NUMBERS) else False
 
     def __ne__(self, other: object) -> Any:
-        return Condition(_apply("!=", self.value, _truth(other))) if isinstance(other, (bool, Condition)) else True
+        return Condition(_apply("!=", self.value, _as_value(other))) if isinstance(other, NUMBERS) else True
 
     def __neg__(self) -> Value:
         return -self.value
@@ -104,6 +104,9 @@ class Condition:
         return self.value
 
     __abs__ = __pos__
+
+
+NUMBERS = (Condition, bool, int, float)  # what a condition may be equal to, as a bool may
 
 
 def _truth(x: Any) -> Value:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tapegrad.engine import Value
-from tapegrad.recording import Condition
+from tapegrad.recording import Condition, current
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -88,7 +88,10 @@ def unflatten(spec: Spec, numbers: Iterator[Any], array: Callable[[tuple[int, ..
     if kind == "dict":
         return {key: unflatten(s, numbers, array) for key, s in zip(spec[1], spec[2], strict=True)}
     if kind == "truth":
-        return next(numbers) != 0
+        truth = next(numbers)
+        if not isinstance(truth, Value):
+            return bool(truth != 0)
+        return Condition(truth) if current() is not None else truth.data != 0
     return spec[1].x
 
 
