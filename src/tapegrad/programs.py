@@ -196,12 +196,10 @@ class Family:
             entry = self.following(entry, *failed, x)
 
 
-def inlined(recorder: Recorder, call: Callable[..., Any], derive: Derive, args: Any, kwargs: Any) -> Any:
+def inlined(recorder: Recorder, call: Callable[..., Any], derive: Derive, spec: Spec, leaves: list[Any]) -> Any:
     """What `derive` makes of a function that is called while another is being recorded: part of that recording."""
     from tapegrad.value import _apply
 
-    leaves: list[Any] = []
-    spec = flatten((args, kwargs), leaves)
     copies: list[Value] = []
     for leaf in leaves:
         for x in leaf if isinstance(leaf, np.ndarray) else [leaf]:

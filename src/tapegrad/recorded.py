@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import tapegrad.engine
 from tapegrad import structure
 from tapegrad.programs import Entry, Family, inlined
 from tapegrad.recording import current
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from tapegrad.structure import Spec
 
     Nodes = list[int]
+if tapegrad.engine.Value is not Value:
+    raise ImportError("functions are recorded by tapegrad's compiled core, and TAPEGRAD_PURE asks for the reference")
 
 __all__ = ["MAX_PROGRAMS", "Recorded"]
 
@@ -55,8 +58,8 @@ class Recorded:
         """The nodes to compute, and how they are nested, from those of the function's result."""
         return nodes, out
 
-    def is_input(self, position: int) -> bool:
-        """Whether a bare int at that position is a number to compute with."""
+    def is_input(self, position: int, count: int) -> bool:
+        """Whether a bare int at that position, of so many arguments, is a number to compute with."""
         return False
 
     # ---- calls ----
@@ -64,7 +67,7 @@ class Recorded:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         recorder = current()
         if recorder is not None:
-            return inlined(recorder, self.call, self.derive, args, kwargs)
+            return inlined(recorder, self.call, self.derive, *self.taken_apart(args, kwargs))
         family, x, values = self.prepare(args, kwargs)
         entry, out = family.at(x, lambda entry: entry.program)
         if self.check_finite and not np.isfinite(out).all():
@@ -79,19 +82,23 @@ class Recorded:
 
     def prepare(self, args: Any, kwargs: Any) -> tuple[Family, Any, dict[int, Value]]:
         """The programs for such arguments, the numbers in them, and which of these are Values."""
+        spec, leaves = self.taken_apart(args, kwargs)
+        x, values = numbers_in(leaves)
+        return self.family(spec), x, values
+
+    def taken_apart(self, args: Any, kwargs: Any) -> tuple[Spec, list[Any]]:
+        """The spec of (args, kwargs), in which ints that are no inputs are settings, and the numbers."""
         leaves: list[Any] = []
         specs = []
         for position, arg in enumerate(args):
-            if isinstance(arg, int) and not self.is_input(position):
+            if isinstance(arg, int) and not self.is_input(position, len(args)):
                 specs.append(("setting", Setting(arg)))
             else:
                 specs.append(flatten(arg, leaves))
         named = []
         for arg in kwargs.values():
             named.append(("setting", Setting(arg)) if isinstance(arg, int) else flatten(arg, leaves))
-        spec = ("tuple", (("tuple", tuple(specs), tuple), ("dict", tuple(kwargs), tuple(named))), tuple)
-        x, values = numbers_in(leaves)
-        return self.family(spec), x, values
+        return ("tuple", (("tuple", tuple(specs), tuple), ("dict", tuple(kwargs), tuple(named))), tuple), leaves
 
     def family(self, spec: Spec) -> Family:
         family = self.families.get(spec)

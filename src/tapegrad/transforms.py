@@ -55,8 +55,8 @@ class Derivative(Recorded):
     def gives_values(self, entry: Entry) -> bool:
         return False
 
-    def is_input(self, position: int) -> bool:
-        return position in self.numbers or any(k < 0 for k in self.numbers)
+    def is_input(self, position: int, count: int) -> bool:
+        return position in self.numbers or position - count in self.numbers
 
     def chosen(self, spec: Spec) -> tuple[list[int], Spec]:
         """Which inputs it is differentiated by, and how their derivatives are nested."""
@@ -229,8 +229,8 @@ class Whole(Recorded):
         self.of = of
         self.forward, self.backward = Product(of, True), Product(of, False)
 
-    def is_input(self, position: int) -> bool:
-        return self.of.is_input(position)
+    def is_input(self, position: int, count: int) -> bool:
+        return self.of.is_input(position, count)
 
     def derive(
         self, graph: Graph, inputs: list[int], nodes: list[int], spec: Spec, out: Spec
@@ -246,8 +246,8 @@ class Product(Recorded):
         super().__init__(of.f, of.max_programs)
         self.of, self.from_right = of, from_right
 
-    def is_input(self, position: int) -> bool:
-        return self.of.is_input(position)
+    def is_input(self, position: int, count: int) -> bool:
+        return self.of.is_input(position, count - 1)
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         return self.f(*args[:-1], **kwargs)
@@ -297,7 +297,7 @@ class Pushforward(Recorded):
     def call(self, primals: Any, tangents: Any) -> Any:
         return self.f(*primals)
 
-    def is_input(self, position: int) -> bool:
+    def is_input(self, position: int, count: int) -> bool:
         return True
 
     def derive(
@@ -318,7 +318,7 @@ class Pullback(Recorded):
     def call(self, primals: Any, cotangents: Any) -> Any:
         return self.f(*primals)
 
-    def is_input(self, position: int) -> bool:
+    def is_input(self, position: int, count: int) -> bool:
         return True
 
     def derive(
@@ -339,7 +339,7 @@ class HessianProduct(Derivative):
     def call(self, x: Any, v: Any, *rest: Any, **kwargs: Any) -> Any:
         return self.f(x, *rest, **kwargs)
 
-    def is_input(self, position: int) -> bool:
+    def is_input(self, position: int, count: int) -> bool:
         return position < 2
 
     def derive(
