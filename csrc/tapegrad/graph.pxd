@@ -16,6 +16,7 @@ cdef class Graph:
     cdef int32_t allocated
     cdef readonly int32_t inputs    # how many inputs there are
     cdef readonly list origins      # for every node that of the recording it derives from; None where nobody asked
+    cdef bint sealed                # part of a program: nothing is added any more
     cdef int32_t origin             # to be noted for the nodes that are made now
 
     cdef int grow(self, int32_t count) except -1

@@ -109,6 +109,13 @@ cdef void *scratch(size_t count, size_t width) except NULL:
     return new
 
 
+cdef int need_int(object node) except -1:
+    """A TypeError unless that is an int, which is the same whenever it is asked."""
+    if type(node) is not int:
+        raise TypeError(f"a node is named by an int, not by {type(node).__name__}")
+    return 0
+
+
 cdef class Graph:
     """The operations of a recorded function."""
 
@@ -140,6 +147,8 @@ cdef class Graph:
 
     cdef int32_t add(self, int op, int32_t a, int32_t b=0, int32_t c=0) except -1:
         cdef int32_t i = self.size
+        if self.sealed:
+            raise TypeError("the graph of a program cannot be changed")
         if i == self.allocated:
             self.grow(1)
         self.op[i] = <uint8_t>op
@@ -255,6 +264,7 @@ cdef class Graph:
 
     cdef int need(self, object node) except -1:
         """An IndexError unless that is a node of this graph."""
+        need_int(node)
         if not 0 <= <Py_ssize_t>node < self.size:
             raise IndexError(f"there is no node {node} in a graph of {self.size}")
         return 0
@@ -648,6 +658,8 @@ cdef class Shared(Graph):
             return a
         if op == NEG and self.op[a] == NEG:
             return self.a[a]
+        if op == NOT and self.op[a] == NOT and self.op[self.a[a]] == NOT:
+            return self.a[a]
         if op == SELECT:
             if constant_a:
                 return b if self.value[a] != 0.0 else c
@@ -669,8 +681,6 @@ cdef class Shared(Graph):
                 return self.simplified(SUB, b, self.a[a], 0)
         if op == SUB and self.op[b] == NEG:
             return self.simplified(ADD, a, self.a[b], 0)
-        if op == SUB and self.op[a] == NEG:                 # signs go outwards, to where a sum takes them in
-            return self.simplified(NEG, self.simplified(ADD, self.a[a], b, 0), 0, 0)
         if op == NEG and self.op[a] == MUL and self.op[self.b[a]] == LEAF:
             return self.simplified(MUL, self.a[a], self.number(-self.value[self.b[a]]), 0)
         if op == ZMUL and constant_b and self.value[b] == 0.0:
@@ -733,12 +743,14 @@ def from_tape(list inputs not None, list roots not None, int32_t start, dict sel
         if not 0 < start <= tape.size:
             raise ValueError(f"there is no node {start}")
         for node in inputs:
+            need_int(node)
             if not start <= <Py_ssize_t>node < tape.size:
                 raise ValueError(f"there is no node {node} from {start} on")
             place[<int32_t>node - start] = g.input()
             if origins:
                 numbers.append(node)
         for root in roots:
+            need_int(root)
             if not 0 < <Py_ssize_t>root < tape.size:
                 raise ValueError(f"there is no node {root}")
             if <int32_t>root < start:
@@ -846,6 +858,7 @@ def to_tape(Graph g not None, list inputs not None, list nodes not None, dict se
         if len(inputs) < g.inputs:
             raise ValueError(f"{len(inputs)} nodes for {g.inputs} inputs")
         for node in inputs:
+            need_int(node)
             if not 0 < <Py_ssize_t>node < tape.size:
                 raise ValueError(f"there is no node {node}")
         g.need_operands(needed, g.size)

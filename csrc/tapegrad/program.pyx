@@ -96,7 +96,10 @@ cdef class Program:
             if not 0 <= node < graph.size:
                 raise ValueError(f"there is no node {node} in a graph of {graph.size}")
         self.recorded = count_operations(graph) if recorded is None else recorded
+        if self.recorded < 0:
+            raise ValueError(f"recorded cannot be {recorded}")
         self.graph, optimised = graph.optimised(nodes)
+        self.graph.sealed = True
         self.inputs = graph.inputs
         self.out_count = len(optimised) - len(guards)
         self.outputs_at = tuple(optimised[:self.out_count])
@@ -640,11 +643,11 @@ cdef class Job:
         self.size = size
         if indices is not None:
             self.picked = True
-            self.indices = indices
+            self.indices = np.array(indices)    # a copy: nobody changes it afterwards
             self.size = indices.shape[0]
             for k in range(self.size):
-                if not 0 <= indices[k] < size:
-                    raise IndexError(f"there is no sample {indices[k]}")
+                if not 0 <= self.indices[k] < size:
+                    raise IndexError(f"there is no sample {self.indices[k]}")
         self.chunks = (self.size + lanes.chunk - 1) // lanes.chunk
         self.buffers = <Py_buffer *>memory(len(columns) + len(outs), sizeof(Py_buffer))
         self.columns = <Column *>memory(len(columns), sizeof(Column))
@@ -768,7 +771,7 @@ cdef class Job:
         if probing and (failed is None or outcomes is None or failed.shape[0] != self.size
                         or outcomes.shape[0] != self.size):
             raise ValueError("guards need arrays for what comes out")
-        if not probing and self.summed and (sums is None or sums.shape[0] != self.summed):
+        if self.summed and (sums is None or sums.shape[0] != self.summed):
             raise ValueError(f"sums must have {self.summed} entries")
         if self.spares:
             self.spares -= 1

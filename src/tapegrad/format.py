@@ -29,7 +29,8 @@ def to_bytes(program: Program) -> bytes:
     codes, *rest = program.graph.arrays()
     a, b, c = [np.frombuffer(x, dtype=np.int32).astype("<i4") for x in rest[:3]]
     values = np.frombuffer(rest[3], dtype=np.float64).astype("<f8")
-    files = sorted({file for _, _, (file, _) in program.guards})
+    guards = [(node, outcome, file.replace("\n", " "), line) for node, outcome, (file, line) in program.guards]
+    files = sorted({file for _, _, file, _ in guards})
     text = "\n".join(files).encode("utf-8", "surrogateescape")
     parts = [
         HEADER.pack(
@@ -45,7 +46,7 @@ def to_bytes(program: Program) -> bytes:
         np.array([SUMS[code] for code in codes], dtype="<u4").tobytes(),
         *[x.tobytes() for x in (a, b, c, values)],
         np.array(program.outputs_at, dtype="<i4").tobytes(),
-        *[GUARD.pack(node, outcome, line, files.index(file)) for node, outcome, (file, line) in program.guards],
+        *[GUARD.pack(node, outcome, line, files.index(file)) for node, outcome, file, line in guards],
         text,
     ]
     data = b"".join(parts)
