@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import threading
@@ -107,7 +108,7 @@ class Batch:
         axes = of.axes_of(len(args))
         specs = []
         for position, (arg, axis) in enumerate(zip(args, axes, strict=True)):
-            specs.append(self.take(arg, axis, f"argument {position}", not of.inner.is_input(position)))
+            specs.append(self.take(arg, axis, f"argument {position}", not of.inner.is_input(position, len(args))))
         named = [self.take(arg, None, name, True) for name, arg in kwargs.items()]
         if self.n is None:
             raise ValueError("vmap: no argument is mapped: in_axes names none")
@@ -141,7 +142,7 @@ class Batch:
         if self.n is not None and len(array) != self.n:
             raise ValueError(f"vmap: {name} has {len(array)} samples, an argument before it {self.n}")
         self.n = len(array)
-        if array.dtype.char not in "dfbBhHiIlLqQ?" or not array.dtype.isnative:
+        if array.dtype.char not in "dfbBhHiIlLqQ?" or not array.dtype.isnative or not array.flags.aligned:
             array = array.astype(np.float64)
         self.axes[self.count] = axis
         for index in np.ndindex(array.shape[1:]):
@@ -174,11 +175,56 @@ class Batch:
         return x
 
 
-def only_numbers(tree: Any) -> bool:
-    """Whether this is a number, or lists of numbers."""
+def samples_first(arg: Any, axis: Any, lengths: list[int]) -> Any:
+    """The argument with its samples along the first axis of all mapped arrays; how many there are is added to `lengths`."""
+    if axis is None:
+        return arg
+    if isinstance(arg, (list, tuple)) and not isinstance(axis, (list, tuple)) and only_numbers(arg, Value):
+        arg = np.asarray(arg, dtype=object)
+    if isinstance(arg, dict):
+        return {key: samples_first(x, inner_axis(axis, key), lengths) for key, x in arg.items()}
+    if isinstance(arg, (list, tuple)):
+        return like(arg, [samples_first(x, inner_axis(axis, k), lengths) for k, x in enumerate(arg)])
+    array = np.moveaxis(np.asarray(arg, dtype=object), axis, 0)
+    lengths.append(len(array))
+    return array
+
+
+def one_sample(arg: Any, axis: Any, k: int) -> Any:
+    """Sample k of what `samples_first` made."""
+    if axis is None:
+        return arg
+    if isinstance(arg, dict):
+        return {key: one_sample(x, inner_axis(axis, key), k) for key, x in arg.items()}
+    if isinstance(arg, (list, tuple)):
+        return like(arg, [one_sample(x, inner_axis(axis, j), k) for j, x in enumerate(arg)])
+    return arg[k]
+
+
+def inner_axis(axis: Any, key: Any) -> Any:
+    return axis[key] if isinstance(axis, (list, tuple, dict)) else axis
+
+
+def like(arg: Any, items: list[Any]) -> Any:
+    """A list, tuple or named tuple of these, as `arg` is one."""
+    return type(arg)(*items) if hasattr(arg, "_fields") else type(arg)(items)
+
+
+def only_numbers(tree: Any, *more: type) -> bool:
+    """Whether this is a number, or lists of numbers; of `more` types, too."""
     if isinstance(tree, (list, tuple)):
-        return all(only_numbers(x) for x in tree)
-    return isinstance(tree, (int, float, np.number))
+        return all(only_numbers(x, *more) for x in tree)
+    return isinstance(tree, (int, float, np.number, *more))
+
+
+@contextlib.contextmanager
+def noted(k: int) -> Iterator[None]:
+    """An exception from here on carries the sample's number."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"while recording at sample {k} of the batch")
+        raise
 
 
 class VMap(Recorded):
@@ -225,7 +271,7 @@ class VMap(Recorded):
             return self.unrolled(args, kwargs)
         batch = Batch(self, args, kwargs)
         family = self.inner.family(batch.spec)
-        first = family.last or family.add(batch.sample(0))
+        first = self.recorded_at(family, batch, 0)
         if batch.values or self.inner.gives_values(first):
             return self.on_tape_batch(family, batch)
         stacked = self.reduce is None
@@ -236,18 +282,15 @@ class VMap(Recorded):
 
     def unrolled(self, args: Any, kwargs: Any) -> Any:
         """In a recording: sample by sample."""
-        arrays = [np.asarray(arg, dtype=object) if axis is not None else arg
-                  for arg, axis in zip(args, self.axes_of(len(args)), strict=True)]  # fmt: skip
-        moved = [arg if axis is None else np.moveaxis(arg, axis, 0)
-                 for arg, axis in zip(arrays, self.axes_of(len(args)), strict=True)]  # fmt: skip
-        mapped = [axis is not None for axis in self.axes_of(len(args))]
-        lengths = {len(arg) for arg, is_mapped in zip(moved, mapped, strict=True) if is_mapped}
-        if len(lengths) != 1 or 0 in lengths:
-            raise ValueError(f"vmap: the mapped arguments have {sorted(lengths)} samples")
+        axes = self.axes_of(len(args))
+        lengths: list[int] = []
+        moved = [samples_first(arg, axis, lengths) for arg, axis in zip(args, axes, strict=True)]
+        if len(set(lengths)) != 1 or 0 in lengths:
+            raise ValueError(f"vmap: the mapped arguments have {sorted(set(lengths))} samples")
         results = []
-        for k in range(lengths.pop()):
+        for k in range(lengths[0]):
             leaves: list[Any] = []
-            sample = [arg[k] if is_mapped else arg for arg, is_mapped in zip(moved, mapped, strict=True)]
+            sample = [one_sample(arg, axis, k) for arg, axis in zip(moved, axes, strict=True)]
             spec = flatten(self.inner(*sample, **kwargs), leaves)
             results.append([x for leaf in leaves for x in (leaf if isinstance(leaf, np.ndarray) else [leaf])])
         if self.reduce is not None:
@@ -266,7 +309,7 @@ class VMap(Recorded):
         """(first, end, entry, indices): the samples of a part of the batch that go one way; all of them if there is no
         guard. Guards are computed as at single points, so that a sample goes the way it would go by itself."""
         n = batch.count_of_samples()
-        entry = family.last or family.add(batch.sample(0))
+        entry = self.recorded_at(family, batch, 0)
         if not entry.outcomes:
             yield 0, n, entry, None
             return
@@ -274,7 +317,7 @@ class VMap(Recorded):
             yield from self.split(family, batch, first, min(first + PART, n))
 
     def split(self, family: Family, batch: Batch, first: int, end: int) -> Iterator[tuple[int, int, Entry, Any]]:
-        entry = family.last or family.add(batch.sample(first))
+        entry = self.recorded_at(family, batch, first)
         todo = [(entry, np.arange(end - first))]
         found: dict[int, tuple[Entry, list[Any]]] = {}
         while todo:
@@ -291,15 +334,20 @@ class VMap(Recorded):
             which = which.reshape(-1)
             for k, s in enumerate(sample):
                 at = first + int(left[s])
-                try:
+                with noted(at):
                     following = family.following(entry, int(kinds[0, s]), float(kinds[1, s]), batch.sample(at))
-                except Exception as error:
-                    error.add_note(f"while recording at sample {at} of the batch")
-                    raise
                 todo.append((following, left[which == k]))
         merged = [(entry, np.sort(np.concatenate(parts))) for entry, parts in found.values()]
         for entry, indices in sorted(merged, key=lambda pair: int(pair[1][0])):
             yield first, end, entry, indices
+
+    def recorded_at(self, family: Family, batch: Batch, k: int) -> Entry:
+        """The program that was used last; recorded at sample k if there is none."""
+        if family.last is None:
+            with noted(k):
+                family.add(batch.sample(k))
+        assert family.last is not None
+        return family.last
 
     def columns(self, batch: Batch, lanes: Any, first: int, end: int) -> list[Any]:
         return [batch.columns[i][first:end] for i in lanes.wide]
