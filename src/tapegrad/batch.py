@@ -99,7 +99,7 @@ def run_job(job: Job, threads: int = 1, progress: Callable[[int], object] | None
 class Batch:
     """The arguments of one call, taken apart: what each sample has of its own, and what all share."""
 
-    def __init__(self, of: VMap, args: Any, kwargs: Any) -> None:
+    def __init__(self, of: VMap, inner: Recorded, args: Any, kwargs: Any) -> None:
         self.columns: dict[int, Any] = {}  # by number of the input
         self.axes: dict[int, int] = {}  # where the samples are, by number of the first input of a mapped array
         self.n: int | None = None
@@ -108,7 +108,7 @@ class Batch:
         axes = of.axes_of(len(args))
         specs = []
         for position, (arg, axis) in enumerate(zip(args, axes, strict=True)):
-            specs.append(self.take(arg, axis, f"argument {position}", not of.inner.is_input(position, len(args))))
+            specs.append(self.take(arg, axis, f"argument {position}", not inner.is_input(position, len(args))))
         named = [self.take(arg, None, name, True) for name, arg in kwargs.items()]
         if self.n is None:
             raise ValueError("vmap: no argument is mapped: in_axes names none")
@@ -176,7 +176,7 @@ class Batch:
 
 
 def samples_first(arg: Any, axis: Any, lengths: list[int]) -> Any:
-    """The argument with its samples along the first axis of all mapped arrays; how many there are is added to `lengths`."""
+    """The argument with its samples along the first axis of all mapped arrays; how many goes into `lengths`."""
     if axis is None:
         return arg
     if isinstance(arg, (list, tuple)) and not isinstance(axis, (list, tuple)) and only_numbers(arg, Value):
@@ -269,7 +269,7 @@ class VMap(Recorded):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if current() is not None:
             return self.unrolled(args, kwargs)
-        batch = Batch(self, args, kwargs)
+        batch = Batch(self, self.inner, args, kwargs)
         family = self.inner.family(batch.spec)
         first = self.recorded_at(family, batch, 0)
         if batch.values or self.inner.gives_values(first):
@@ -442,7 +442,7 @@ class VMap(Recorded):
         if inner is None:
             function = self.f.f if type(self.f) is Recorded else self.f
             inner = self.gradients[key] = ValueAndGradient(function, *key, max_programs=self.max_programs)
-        batch = Batch(self, args, kwargs)
+        batch = Batch(self, inner, args, kwargs)
         if batch.values:
             raise TypeError(f"{of.what} of a vmap takes numbers, not Values")
         family = inner.family(batch.spec)
