@@ -278,7 +278,7 @@ class VMap(Recorded):
         spec, out = self.execute(family, batch, lambda entry: [stacked] * len(entry.nodes))
         if self.reduce == "mean":
             out = [x / batch.n for x in out]
-        return assembled(spec, out, stacked)
+        return assembled(spec, out, stacked, batch.n)
 
     def unrolled(self, args: Any, kwargs: Any) -> Any:
         """In a recording: sample by sample."""
@@ -515,8 +515,8 @@ def stores(spec: Spec, stacked: list[bool], n: int) -> list[Any]:
     return out
 
 
-def assembled(spec: Spec, out: list[Any], stacked: bool | list[bool]) -> Any:
-    """The result in its nesting: `out` has a number or a column for each output."""
+def assembled(spec: Spec, out: list[Any], stacked: bool | list[bool], n: int | None = None) -> Any:
+    """The result in its nesting: `out` has a number or a column of n for each output."""
     is_stacked = [stacked] * len(out) if isinstance(stacked, bool) else stacked
     leaves = []
     shapes: list[tuple[int, ...] | None] = []
@@ -528,7 +528,7 @@ def assembled(spec: Spec, out: list[Any], stacked: bool | list[bool]) -> Any:
     map_spec(spec, leaf)
     for block, shape in zip(blocks_of(spec), shapes, strict=True):
         if not len(block):
-            leaves.append(np.empty(shape or ()))
+            leaves.append(np.empty((n, *(shape or ())) if stacked is True else shape or ()))
         elif is_stacked[block[0]]:
             first = out[block[0]]
             array = first.base if first.base is not None and first.base.shape == (len(first), len(block)) else None
