@@ -676,7 +676,8 @@ cdef class Job:
         if format == b"l" or format == b"L":
             format = (b"q" if format == b"l" else b"Q") if view.itemsize == 8 else b"i" if format == b"l" else b"I"
         if view.ndim != 1 or view.shape[0] != self.samples or format not in FORMATS or FORMATS[format] != view.itemsize:
-            raise ValueError(f"a column must have {self.samples} real numbers, not shape {array.shape} of {array.dtype}")
+            raise ValueError(f"a column must have {self.samples} real numbers, not a buffer of {view.ndim} axes, "
+                             f"{view.len} bytes and format {format.decode()!r}")
         column.at = <char *>view.buf
         column.stride = view.strides[0]
         column.format = format[0]
