@@ -337,6 +337,7 @@ def test_a_bound_on_the_programs_and_a_warning_that_names_the_line():
         made += [(g(x), len(g.programs)) for x in points]
     assert [(y, [dx]) for (y, dx), _ in made] == expected and max(count for _, count in made) == 2
     assert len(caught) == 1, "said once"
+    assert caught[0].filename == __file__, "where the function is called, not where we are"
     message = str(caught[0].message)
     assert "recorded more than 2 times" in message and line_of(thrashing, "this line") in message
     assert "where" in message and "max_programs" in message

@@ -11,7 +11,7 @@ import numpy as np
 from tapegrad import structure
 from tapegrad.graph import from_tape, to_tape
 from tapegrad.program import Lanes, Program
-from tapegrad.recording import Recorder
+from tapegrad.recording import Recorder, caller
 from tapegrad.structure import flatten, unflatten
 from tapegrad.value import Value, _index_of, _leaves, _value_at
 
@@ -155,12 +155,12 @@ class Family:
         if not self.warned:
             self.warned = True
             (file, line), _ = self.missed.most_common(1)[0]
-            warnings.warn(
+            warnings.warn_explicit(
                 f"{self.name} has been recorded more than {self.most} times, because {file}:{line} keeps coming out "
                 "differently; each time costs far more than a replay. Where that line only chooses between two values, "
                 "tapegrad.where chooses without it; max_programs sets the bound",
                 RuntimeWarning,
-                stacklevel=2,
+                *caller(),
             )
 
     def following(self, entry: Entry, guard: int, outcome: float, x: Any) -> Entry:
