@@ -19,6 +19,12 @@
 #define TG_VECTOR_MATH 1
 #endif
 
+#ifdef __GNUC__
+#define TG_PREFETCH(p) __builtin_prefetch(p)
+#else
+#define TG_PREFETCH(p) ((void)(p))
+#endif
+
 /* One operation on lanes. Bit 0, 1 or 2 of `scalars` says that a, b or c is one of the scalars, the same for all lanes;
  * otherwise operands and result are slots: slot s are the numbers lanes[s * width] to lanes[s * width + width - 1]. */
 typedef struct {

@@ -32,6 +32,7 @@ cdef extern from "lanes.h" nogil:
     void find_kernels "tg_find_kernels"(int use_avx2, int use_vector_math)
     void run_lanes "tg_run_lanes"(const Step *steps, size_t count, double *lanes, const double *scalars, int width,
                                   int exact)
+    void prefetch "TG_PREFETCH"(const char *p)
     void run_of "tg_run"(int op, size_t count, const int32_t *a, const int32_t *b, const int32_t *c, double *v, double *y)
 
 
@@ -693,18 +694,51 @@ cdef class Job:
         PyMem_RawFree(self.columns)
         PyMem_RawFree(self.outs)
 
+    cdef inline bint in_tiles(self, const Column *column) noexcept nogil:
+        """Whether it is a column of an array whose samples are rows."""
+        return column.format == b"d" and column.stride != sizeof(double)
+
+    cdef void fill_tiles(self, double *lanes, int64_t first, int width) noexcept nogil:
+        """Columns of arrays whose samples are rows: 8 rows at a time, so that what is written are whole cache lines, and the
+        8 rows after them fetched meanwhile. Column by column, Heston's paths waited for memory a quarter of the time."""
+        cdef int k, lane, start
+        cdef const Column *column
+        cdef double *v
+        cdef const char *p
+        for start in range(0, width, 8):
+            for k in range(self.wide_count):
+                column = &self.columns[k]
+                if self.in_tiles(column):
+                    v = lanes + <size_t>self.lanes.in_slot[k] * width + start
+                    p = column.at + (first + start) * column.stride
+                    for lane in range(8):
+                        v[lane] = (<double *>(p + lane * column.stride))[0]
+                    if k % 8 == 0:                          # a cache line of the 8 rows after these
+                        for lane in range(8, 16):
+                            prefetch(p + lane * column.stride)
+
     cdef void fill(self, double *lanes, int64_t first, int count, int width) noexcept nogil:
         """Load `count` samples; the lanes left over get the last one again."""
         cdef int k, lane
         cdef Column *column
         cdef double *v
         cdef const char *p
+        cdef bint tiled = count == width and not self.picked
+        if tiled:
+            self.fill_tiles(lanes, first, width)
         for k in range(self.wide_count):
             column = &self.columns[k]
+            if tiled and self.in_tiles(column):
+                continue
             v = lanes + <size_t>self.lanes.in_slot[k] * width
             if self.picked:
                 for lane in range(count):
                     v[lane] = fetch(column.at + self.indices[first + lane] * column.stride, column.format)
+            elif column.format == b"d" and column.stride == sizeof(double):
+                p = column.at + first * <Py_ssize_t>sizeof(double)
+                memcpy(v, p, count * sizeof(double))
+                for lane in range(0, width, 8):             # what comes next: another function's loads wait for nothing
+                    prefetch(p + (width + lane) * <Py_ssize_t>sizeof(double))
             elif column.format == b"d":
                 p = column.at + first * column.stride
                 for lane in range(count):
@@ -728,12 +762,18 @@ cdef class Job:
             v = lanes + <size_t>slot * width if slot >= 0 else NULL
             x = self.scalars[~slot] if slot < 0 else 0.0
             if out.at == NULL:
-                for lane in range(count):
-                    sums[s * width + lane] += v[lane] if v != NULL else x
+                if v != NULL:
+                    for lane in range(count):
+                        sums[s * width + lane] += v[lane]
+                else:
+                    for lane in range(count):
+                        sums[s * width + lane] += x
                 s += 1
             elif self.picked:
                 for lane in range(count):
                     (<double *>(out.at + self.indices[first + lane] * out.stride))[0] = v[lane] if v != NULL else x
+            elif v != NULL and out.stride == sizeof(double):
+                memcpy(out.at + first * <Py_ssize_t>sizeof(double), v, count * sizeof(double))
             elif v != NULL:
                 for lane in range(count):
                     (<double *>(out.at + (first + lane) * out.stride))[0] = v[lane]
