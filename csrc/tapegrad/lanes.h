@@ -188,4 +188,37 @@ static void tg_run(int op, size_t count, const int32_t *a, const int32_t *b, con
     }
 }
 
+/* A run whose operands are each one number or follow one another: by the kernels of lanes, of the scalar math library. */
+static void tg_run_evenly(int op, int scalars, size_t count, const int32_t *a, const int32_t *b, const int32_t *c,
+                          double *v, double *restrict y)
+{
+    const size_t whole = count & ~(size_t)15;
+    tg_kernels[0][op][scalars](y, v + a[0], v + b[0], v + c[0], (int)whole, &tg_vector_math);
+    if (whole < count)
+        tg_run(op, count - whole, a + whole, b + whole, c + whole, v, y + whole);
+}
+
+typedef struct { int32_t a, b, c, node; } TgOperands;
+
+#define TG_DIFFER(member) if (x->member != y->member) return x->member < y->member ? -1 : 1;
+static int tg_compare_bca(const void *p, const void *q)
+{
+    const TgOperands *x = p, *y = q;
+    TG_DIFFER(b) TG_DIFFER(c) TG_DIFFER(a) TG_DIFFER(node)
+    return 0;
+}
+
+static int tg_compare_cba(const void *p, const void *q)
+{
+    const TgOperands *x = p, *y = q;
+    TG_DIFFER(c) TG_DIFFER(b) TG_DIFFER(a) TG_DIFFER(node)
+    return 0;
+}
+#undef TG_DIFFER
+
+static void tg_sort(TgOperands *operands, size_t count, int c_first)
+{
+    qsort(operands, count, sizeof *operands, c_first ? tg_compare_cba : tg_compare_bca);
+}
+
 #endif

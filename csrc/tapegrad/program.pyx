@@ -3,7 +3,8 @@
 """Programs: recorded functions, optimised and laid out to be run; at single points, and on batches in lanes.
 
 At a single point the operations are sorted into runs of one operation code whose operands are all there, so that a run is
-one loop. In lanes they stay in the order of the recording, in which operands are still in the cache, and slots are used
+one loop; and within a run so that operands follow one another, or are one number, in long stretches, which are done by the
+kernels of lanes. In lanes they stay in the order of the recording, in which operands are still in the cache, and slots are used
 again when their number is not needed any more. Values are the same bits in any order.
 """
 import os
@@ -33,6 +34,14 @@ cdef extern from "lanes.h" nogil:
     void run_lanes "tg_run_lanes"(const Step *steps, size_t count, double *lanes, const double *scalars, int width,
                                   int exact)
     void prefetch "TG_PREFETCH"(const char *p)
+    ctypedef struct Operands "TgOperands":
+        int32_t a
+        int32_t b
+        int32_t c
+        int32_t node
+    void sort_operands "tg_sort"(Operands *operands, size_t count, int c_first)
+    void run_evenly "tg_run_evenly"(int op, int scalars, size_t count, const int32_t *a, const int32_t *b,
+                                    const int32_t *c, double *v, double *y)
     void run_of "tg_run"(int op, size_t count, const int32_t *a, const int32_t *b, const int32_t *c, double *v, double *y)
 
 
@@ -53,6 +62,8 @@ cdef void *memory(size_t count, size_t width) except NULL:
 
 cdef enum:
     SPARE = 4                   # workspaces kept
+    UNEVEN = 255
+    EVEN = 16                   # operations that a run has at least whose operands follow one another
 
 
 cdef class Program:
@@ -74,6 +85,7 @@ cdef class Program:
     cdef readonly int inputs
     cdef int32_t runs                   # how many runs; run r is operation run_op[r] from run_start[r] on
     cdef uint8_t *run_op
+    cdef uint8_t *run_scalars           # UNEVEN, or which operands are one number for the whole run; others follow on
     cdef int32_t *run_start
     cdef int32_t *a                     # operand slots, by operation in the order of the runs
     cdef int32_t *b
@@ -125,6 +137,7 @@ cdef class Program:
         for k in range(self.spares):
             PyMem_RawFree(self.spare[k])
         PyMem_RawFree(self.run_op)
+        PyMem_RawFree(self.run_scalars)
         PyMem_RawFree(self.run_start)
         PyMem_RawFree(self.a)
         PyMem_RawFree(self.b)
@@ -159,6 +172,7 @@ cdef class Program:
         cdef int32_t *level = <int32_t *>memory(n, sizeof(int32_t))
         cdef int32_t *order = NULL
         cdef int32_t *slot = NULL
+        cdef Operands *sorted_run = NULL
         cdef int32_t i, j, k, deepest = 0, constants = 0, count = 0
         cdef int operands
         cdef int32_t highest
@@ -193,19 +207,25 @@ cdef class Program:
             self.c = <int32_t *>memory(count, sizeof(int32_t))
             self.run_op = <uint8_t *>memory(count, sizeof(uint8_t))
             self.run_start = <int32_t *>memory(count + 1, sizeof(int32_t))
-            for k in range(count):
-                slot[order[k]] = self.first + k
-            for k in range(count):
+            self.run_scalars = <uint8_t *>memory(count, sizeof(uint8_t))
+            sorted_run = <Operands *>memory(count, sizeof(Operands))
+            k = 0
+            while k < count:
                 i = order[k]
+                j = k
                 operands = table[g.op[i]].operands
-                self.a[k] = slot[g.a[i]]
-                self.b[k] = slot[g.b[i]] if operands >= BINARY else 0
-                self.c[k] = slot[g.c[i]] if operands == TERNARY else 0
-                j = order[k - 1] if k else -1
-                if j < 0 or g.op[j] != g.op[i] or level[j] != level[i]:
-                    self.run_op[self.runs] = g.op[i]
-                    self.run_start[self.runs] = k
-                    self.runs += 1
+                while j < count and g.op[order[j]] == g.op[i] and level[order[j]] == level[i]:
+                    sorted_run[j - k].node = order[j]
+                    sorted_run[j - k].a = slot[g.a[order[j]]]
+                    sorted_run[j - k].b = slot[g.b[order[j]]] if operands >= BINARY else 0
+                    sorted_run[j - k].c = slot[g.c[order[j]]] if operands == TERNARY else 0
+                    j += 1
+                self.sort_run(sorted_run, g.op[i], k, j)
+                self.take_operands(sorted_run, k, j)
+                for l in range(j - k):
+                    slot[sorted_run[l].node] = self.first + k + l
+                self.cut(g.op[i], k, j, True)
+                k = j
             self.run_start[self.runs] = count
             self.out = <int32_t *>memory(self.out_count + self.guard_count, sizeof(int32_t))
             self.outcomes = <double *>memory(self.guard_count, sizeof(double))
@@ -218,7 +238,65 @@ cdef class Program:
             PyMem_RawFree(level)
             PyMem_RawFree(order)
             PyMem_RawFree(slot)
+            PyMem_RawFree(sorted_run)
         return 0
+
+    cdef void sort_run(self, Operands *run, int op, int32_t start, int32_t end) noexcept:
+        """Sort a run so that operands follow one another: by b and then c, or by c and then b, whichever makes more even."""
+        cdef int32_t even
+        if end - start < EVEN:
+            return
+        sort_operands(run, end - start, False)
+        if table[op].operands == TERNARY:
+            self.take_operands(run, start, end)
+            even = self.cut(op, start, end, False)
+            sort_operands(run, end - start, True)
+            self.take_operands(run, start, end)
+            if self.cut(op, start, end, False) <= even:
+                sort_operands(run, end - start, False)
+
+    cdef void take_operands(self, const Operands *run, int32_t start, int32_t end) noexcept nogil:
+        cdef int32_t k
+        for k in range(start, end):
+            self.a[k] = run[k - start].a
+            self.b[k] = run[k - start].b
+            self.c[k] = run[k - start].c
+
+    cdef int32_t cut(self, int op, int32_t start, int32_t end, bint really) noexcept:
+        """Cut a run into even and uneven ones, and count the operations of even ones."""
+        cdef int32_t even = 0
+        cdef int32_t k = start, j, da, db, dc
+        cdef int scalars
+        cdef int operands = table[op].operands
+        cdef int32_t uneven = start
+        while k < end - 1:
+            da = self.a[k + 1] - self.a[k]
+            db = self.b[k + 1] - self.b[k] if operands >= BINARY else 1
+            dc = self.c[k + 1] - self.c[k] if operands == TERNARY else 1
+            j = k + 1
+            while j < end and self.a[j] - self.a[j - 1] == da and (operands < BINARY or self.b[j] - self.b[j - 1] == db) \
+                    and (operands != TERNARY or self.c[j] - self.c[j - 1] == dc):
+                j += 1
+            scalars = (da == 0) | (db == 0) << 1 | (dc == 0) << 2
+            if 0 <= da <= 1 and 0 <= db <= 1 and 0 <= dc <= 1 and j - k >= EVEN and takes_scalars(op, scalars):
+                even += j - k
+                if really:
+                    if uneven < k:
+                        self.new_run(op, uneven, UNEVEN)
+                    self.new_run(op, k, scalars)
+                uneven = j
+                k = j
+            else:
+                k = j - 1 if j - 1 > k else k + 1
+        if really and uneven < end:
+            self.new_run(op, uneven, UNEVEN)
+        return even
+
+    cdef void new_run(self, int op, int32_t start, int scalars) noexcept:
+        self.run_op[self.runs] = <uint8_t>op
+        self.run_start[self.runs] = start
+        self.run_scalars[self.runs] = <uint8_t>scalars
+        self.runs += 1
 
     cdef double *workspace(self) except NULL:
         """Room for the numbers of one replay, the constants in it."""
@@ -241,8 +319,12 @@ cdef class Program:
         cdef int32_t r, start
         for r in range(self.runs):
             start = self.run_start[r]
-            run_of(self.run_op[r], self.run_start[r + 1] - start, self.a + start, self.b + start, self.c + start, v,
-                   v + self.first + start)
+            if self.run_scalars[r] == UNEVEN:
+                run_of(self.run_op[r], self.run_start[r + 1] - start, self.a + start, self.b + start, self.c + start, v,
+                       v + self.first + start)
+            else:
+                run_evenly(self.run_op[r], self.run_scalars[r], self.run_start[r + 1] - start, self.a + start,
+                           self.b + start, self.c + start, v, v + self.first + start)
 
     def run(self, const double[::1] x not None, double[::1] out not None):
         """Compute the outputs at x into out, without allocating; None, or (guard, outcome) of the first guard that comes
