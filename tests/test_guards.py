@@ -431,7 +431,7 @@ def test_nondeterministic_functions():
 
     g = record(f)
     assert g(1.0) == -1.0
-    with pytest.raises(RuntimeError, match="something else when it is called again") as caught:
+    with pytest.raises(RuntimeError, match="something else when called again") as caught:
         g(15.0)
     assert line_of(f, "return x") in str(caught.value)
 
@@ -470,3 +470,23 @@ def test_guards_on_shared_inputs_and_on_values_that_the_function_reads():
 def test_equality_is_identity_as_it_is_for_values():
     assert [record(lambda x: 1.0 if x == 0 else 2.0)(v) for v in (0.0, 1.0)] == [2.0, 2.0]
     assert (1.0 if Value(0.0) == 0 else 2.0) == 2.0
+
+
+def test_what_a_recorded_function_stores_outside_cannot_be_used_wrongly():
+    kept = []
+
+    def f(x):
+        kept.extend([where(x > 0, x * 3, x), x > 0, x * 2.0])
+        return x
+
+    record(f)(2.0)
+    chosen, condition, plain = kept
+    assert chosen.data == 6.0
+    with pytest.raises(RuntimeError, match="stored outside cannot be differentiated"):
+        (chosen * 2).backward()
+    with pytest.raises(RuntimeError, match="says nothing any more"):
+        bool(condition)
+    plain.backward()
+    w = Value(1.0)
+    (w * 3).backward()
+    assert (plain.data, w.grad) == (4.0, 3.0)

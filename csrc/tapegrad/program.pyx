@@ -222,8 +222,8 @@ cdef class Program:
                     j += 1
                 self.sort_run(sorted_run, g.op[i], k, j)
                 self.take_operands(sorted_run, k, j)
-                for l in range(j - k):
-                    slot[sorted_run[l].node] = self.first + k + l
+                for highest in range(j - k):
+                    slot[sorted_run[highest].node] = self.first + k + highest
                 self.cut(g.op[i], k, j, True)
                 k = j
             self.run_start[self.runs] = count

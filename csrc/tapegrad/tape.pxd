@@ -16,6 +16,7 @@ cdef enum:
 # flag beside a node's value; bits 0 and 1 are the kind of number that `data` is shown as
 cdef enum:
     KIND = 0x03
+    LEAKED = 0x40           # made by an operation of recordings only, and kept by the program after the recording
     PARKED = 0x80
 
 # PARKED: the program has dropped the handle and the tape owns it, because it carries plain attributes (a label, an

@@ -359,6 +359,9 @@ cdef class Tape:
         cdef double d
         cdef double g = self.grad[node]
         cdef int g_is_int = self.flags[node] & INT
+        if self.kind[node] & LEAKED:
+            raise RuntimeError("a Value that a recorded function has stored outside cannot be differentiated: return it "
+                               "from the function instead")
         if self.handle[node] == NULL or self.handle[node].state == NULL:
             return 0
         state = <object>self.handle[node].state

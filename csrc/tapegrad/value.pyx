@@ -14,10 +14,10 @@ from libc.stdint cimport int32_t, uint8_t
 from libc.math cimport fabs, isfinite, isinf, isnan
 from libc.string cimport memset
 
-from tapegrad.ops cimport (ADD, BINARY, BOOL, CUSTOM, EXACT, FLOAT, INT, LEAF, MUL, NONE, PARAM, POW, POWER, POWN,
+from tapegrad.ops cimport (ADD, BINARY, BOOL, CUSTOM, EXACT, FLOAT, INT, LEAF, MUL, NONE, OP_COUNT, PARAM, POW, POWER, POWN,
                            RANGE, SELECT, TOINT, UNARY, code, partial_is_int, partials, table, value_of,
                            value_of_floats)
-from tapegrad.tape cimport GRAD_KIND, KIND, PARKED, REACHED, Extra, Handle, Tape, hold, push, push_leaf, release, room
+from tapegrad.tape cimport GRAD_KIND, KIND, LEAKED, PARKED, REACHED, Extra, Handle, Tape, hold, push, push_leaf, release, room
 
 from tapegrad import tape as _tape_module
 
@@ -296,6 +296,7 @@ cdef extern from "pythread.h":
     unsigned long PyThread_get_thread_ident() noexcept
 
 cdef int recordings = 0
+cdef int32_t first_recorded = 0             # where the first of those under way began
 cdef dict recorders = {}                    # by thread
 
 
@@ -314,7 +315,9 @@ cdef int refuse(Value v, str what) except -1:
 
 def _start_recording(r):
     """From now on this thread's operations are recorded by r; returns the number of the first node."""
-    global recordings
+    global recordings, first_recorded
+    if not recordings:
+        first_recorded = tape.size
     recorders[PyThread_get_thread_ident()] = r
     recordings += 1
     tape.frozen += 1
@@ -325,8 +328,14 @@ def _start_recording(r):
 def _stop_recording():
     """The end of this thread's recording."""
     global recordings
+    cdef int32_t i
     del recorders[PyThread_get_thread_ident()]
     recordings -= 1
+    if not recordings:
+        for i in range(first_recorded, tape.size):
+            if tape.op[i] >= OP_COUNT:      # the eager sweep has no rule for it; the program may have kept it
+                tape.op[i] = CUSTOM
+                tape.kind[i] |= LEAKED
     tape.thaw()
 
 
@@ -1044,7 +1053,7 @@ cdef class Value:
             refuse(self, "data =")
         need_number(x, "data", &y, &kind)
         tape.value[self.index] = y
-        tape.kind[self.index] = <uint8_t>kind
+        tape.kind[self.index] = (tape.kind[self.index] & LEAKED) | <uint8_t>kind
 
     @property
     def grad(self):

@@ -528,7 +528,7 @@ def assembled(spec: Spec, out: list[Any], stacked: bool | list[bool], n: int | N
     map_spec(spec, leaf)
     for block, shape in zip(blocks_of(spec), shapes, strict=True):
         if not len(block):
-            leaves.append(np.empty((n, *(shape or ())) if stacked is True else shape or ()))
+            leaves.append(np.empty((n or 0, *(shape or ())) if stacked is True else shape or ()))
         elif is_stacked[block[0]]:
             first = out[block[0]]
             array = first.base if first.base is not None and first.base.shape == (len(first), len(block)) else None

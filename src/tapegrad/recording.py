@@ -67,8 +67,9 @@ class Condition:
     def __bool__(self) -> bool:
         outcome = _peek(self.value) != 0.0
         recorder = current()
-        if recorder is not None:
-            recorder.guard(self.value, float(outcome))
+        if recorder is None:
+            raise RuntimeError("a condition that a recorded function has stored outside says nothing any more")
+        recorder.guard(self.value, float(outcome))
         return outcome
 
     def __repr__(self) -> str:
