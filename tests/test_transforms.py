@@ -527,3 +527,16 @@ def test_anomalies_are_named():
         FloatingPointError, match=f"derivative of the operation on .*test_transforms.py:{line} gives inf"
     ):
         grad(root, check_finite=True)(0.0)
+
+
+def test_as_a_decorator_of_a_method():
+    class Curve:
+        def __init__(self, a):
+            self.a = a
+
+        @record
+        def value(self, x):
+            return self.a * x * x
+
+    one, two = Curve(1.0), Curve(2.0)
+    assert (one.value(3.0), two.value(3.0), one.value(4.0), Curve.value(two, 1.0)) == (9.0, 18.0, 16.0, 2.0)

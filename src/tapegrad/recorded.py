@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -75,6 +76,10 @@ class Recorded:
         if values or self.gives_values(entry):
             return self.on_tape(family, x, values)
         return nested(entry.spec, out)
+
+    def __get__(self, owner: Any, cls: type | None = None) -> Any:
+        """As a decorator of a method it is bound as a method is; the object is a setting."""
+        return self if owner is None else MethodType(self, owner)
 
     def gives_values(self, entry: Entry) -> bool:
         """Whether Values that the function reads make its result a Value."""
