@@ -161,3 +161,44 @@ def test_graphs_of_several_threads_do_not_interfere(nodes):
     sys.setswitchinterval(interval)
     assert not errors
     assert nodes() == 1
+
+
+# ---- looking at the arrays ----
+
+
+def test_rows_are_the_arrays():
+    first = tape.compact() + 1
+    a, b = Value(3), Value(-2.0)
+    y = (a * b).relu() + a**2
+    y.backward()
+    rows = tape.rows(first)
+    assert [row[0] - first for row in rows] == list(range(7))
+    assert [(op, i - first, j - first) for _, op, i, j, *_ in rows] == [
+        ("", 0, 0),
+        ("", 1, 1),
+        ("*", 0, 1),
+        ("ReLU", 2, 2),
+        ("", 4, 4),
+        ("**n", 0, 4),
+        ("+", 3, 5),
+    ]
+    assert [row[4] for row in rows] == [3, -2.0, -6.0, 0, 2, 9, 9]
+    assert [row[5] for row in rows] == [a.grad, b.grad, 0, 1, 0, 1, 1]
+    assert [row[6] for row in rows] == [True, True, False, False, False, False, True]
+    assert type(rows[0][4]) is int and type(rows[1][4]) is float and type(rows[0][5]) is type(a.grad)
+
+
+def test_rows_are_a_copy_and_know_what_is_only_parked():
+    first = tape.compact() + 1
+    x = Value(1.0)
+    labelled = x + 1.0
+    labelled.label = "kept by the tape"
+    y = labelled * 2.0
+    del labelled
+    rows = tape.rows(first)
+    assert [row[6] for row in rows] == [True, False, False, False, True]
+    del y, x
+    assert len(rows) == 5 and tape.rows(len(tape) + 1) == tape.rows(len(tape) + 100) == []
+    for wrong in (0, -1):
+        with pytest.raises(IndexError, match="first node has the number 1"):
+            tape.rows(wrong)

@@ -12,7 +12,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from cpython.ref cimport Py_DECREF
 
-from tapegrad.ops cimport CUSTOM, INT, LEAF, OP_COUNT, accumulate, pull, pull_careful, pull_zero, table
+from tapegrad.ops cimport BOOL, CUSTOM, FLOAT, INT, LEAF, OP_COUNT, accumulate, pull, pull_careful, pull_zero, table
 
 cdef enum:
     MAX_NODES = 2147483647          # indices are 32-bit
@@ -67,6 +67,11 @@ cdef int append(Indices *list, int32_t i) noexcept nogil:
     list.at[list.size] = i
     list.size += 1
     return 0
+
+
+cdef object exactly(double x, int kind):
+    """A number of the tape as the kind of number that Values show it as."""
+    return x if kind == FLOAT else x != 0.0 if kind == BOOL else int(x)
 
 
 cdef class Tape:
@@ -130,6 +135,38 @@ cdef class Tape:
         if not self.frozen:
             self.squeeze()
         return len(self)
+
+    def rows(self, int first=1):
+        """The arrays from node `first` on, a row for each node: a copy, for looking at.
+
+        A row is (node, operation, a, b, value, grad, held). `a` and `b` are the numbers of the operands' nodes: a node
+        without operands names itself, one with a single operand names that twice, and a constant of an operation is a
+        node too. `held` says whether the program has a Value that stands for the node. Nodes get other numbers when
+        the tape is squeezed. An IndexError if `first` is below 1; no rows if it is above the last node.
+
+        >>> from tapegrad import Value
+        >>> from tapegrad.tape import tape
+        >>> before = tape.compact()
+        >>> y = Value(2.0) * 3.0
+        >>> [(operation, value, held) for _, operation, _, _, value, _, held in tape.rows(before + 1)]
+        [('', 2.0, False), ('', 3.0, False), ('*', 6.0, True)]
+        """
+        cdef int32_t i
+        cdef list rows = []
+        if first < 1:
+            raise IndexError(f"the first node has the number 1; there is none with {first}")
+        self.frozen += 1                    # the cycle collector may run, and drop Values
+        self.set_limit()
+        try:
+            for i in range(first, self.size):
+                rows.append((
+                    i, table[self.op[i]].label.decode(), self.a[i], self.b[i],
+                    exactly(self.value[i], self.kind[i] & KIND), exactly(self.grad[i], self.flags[i] & GRAD_KIND),
+                    self.handle[i] != NULL and not self.kind[i] & PARKED,
+                ))
+        finally:
+            self.thaw()
+        return rows
 
     # ---- room for nodes ----
 
