@@ -9,13 +9,14 @@ import random
 import subprocess
 import sys
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tapegrad import __main__ as command
-from tapegrad.bench import backends, digits, gpt, graphs, main, memory, moons, report, timing, workloads
+from tapegrad.bench import backends, digits, gpt, graphs, main, memory, modes, moons, report, timing, workloads
 
 TINY = workloads.Sizes(
     chains=3,
@@ -26,6 +27,7 @@ TINY = workloads.Sizes(
     epochs=1,
     memory=5000,
     growth=(1000, 2000),
+    inputs=(1, 3, 50, 60),
     pace=timing.Pace(enough=2, few=1, budget=0.0),
 )
 
@@ -187,6 +189,96 @@ def test_memory_is_skipped_where_it_cannot_be_read(tmp_path: Path, monkeypatch: 
     assert status == 0 and "/proc/self/status" in data["skipped"][0]
 
 
+# ---- forward against reverse ----
+
+
+def test_modes_have_times_ratios_and_growth(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, data = bench(tmp_path, "--modes")
+    assert status == 0 and [w["name"] for w in data["workloads"]] == ["modes"]
+    rows = [row for row in results(data, "modes") if "inputs" in row]
+    assert [row["inputs"] for row in rows] == [1, 3, 50, 60]
+    for row in rows:
+        assert min(row["reverse"], row["forward"], row["differences"]) > 0
+        assert row["error_reverse"] < 1e-13 and row["error_forward"] < 1e-13 and row["error_differences"] < 1e-6
+    fits = [row for row in results(data, "modes") if "exponent" in row]
+    assert len(fits) == 5 and all((row["first"], row["last"]) == (50, 60) for row in fits)
+    out = capsys.readouterr().out
+    assert out.count("one reverse    n forward") == 1 and "forward / reverse                  grows as n^" in out
+    assert "cycle collector" not in out, "its legend is about other workloads"
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 17])
+def test_modes_are_right_about_the_gradient(n: int) -> None:
+    x, by = modes.ways(n)
+    assert all(error < 1e-13 for key, error in modes.errors(x, by).items() if key != modes.DIFFERENCES)
+    assert [len(gradient()) for gradient in by.values()] == [n] * 3
+    assert list(x) == pytest.approx([0.5 + k / max(n - 1, 1) for k in range(n)])
+
+
+def test_modes_fit_a_power() -> None:
+    fit = modes.fitted("it", [1, 10, 100], [3.0, 300.0, 30_000.0])
+    assert (fit.factor, fit.exponent) == pytest.approx((3.0, 2.0))
+    assert "it " in str(fit) and "grows as n^2.00   (n = 1 to 100)" in str(fit)
+    row = modes.ModesRow(1, 1.0, 2.0, 4.0, 0.0, 0.0, 0.0)
+    assert list(modes.growths([row])) == []
+    assert [fit.exponent for fit in modes.growths([row, modes.ModesRow(10, 1.0, 20.0, 40.0, 0.0, 0.0, 0.0)])] == (
+        pytest.approx([1.0, 1.0, 0.0, 1.0, 1.0])
+    )
+
+
+@pytest.mark.parametrize("key", [modes.REVERSE, modes.FORWARD, modes.DIFFERENCES])
+@pytest.mark.parametrize("by", [1e-5, float("nan")])
+def test_a_wrong_derivative_is_a_mismatch_and_no_times(
+    key: str, by: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = modes.ways
+
+    def off(n: int) -> Any:
+        x, ways = right(n)
+        return x, {**ways, key: lambda: ways[key]() + by}
+
+    monkeypatch.setattr(modes, "ways", off)
+    picture = tmp_path / "modes.svg"
+    plot = ["--plot", str(picture)] if find_spec("matplotlib") else []
+    status, data = bench(tmp_path, "--modes", *plot)
+    assert status == 1 and key in data["mismatches"][0] and results(data, "modes") == []
+    assert not picture.exists()
+
+
+def test_modes_are_drawn(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "modes.svg"
+    status, data = bench(tmp_path, "--modes", "--plot", str(path))
+    assert status == 0 and path.read_text().startswith("<?xml")
+    rows = [row for row in results(data, "modes") if "inputs" in row]
+    times, ratios = modes.picture(results(data, "modes")).axes
+    drawn = {line.get_label(): line.get_xydata().tolist() for line in times.lines}
+    assert drawn[modes.REVERSE] == [[row["inputs"], row["reverse"] * 1e3] for row in rows]
+    assert drawn[modes.FORWARD] == [[row["inputs"], row["forward"] * 1e3] for row in rows]
+    points, line = ratios.lines[:2]
+    assert points.get_ydata().tolist() == [row["forward"] / row["reverse"] for row in rows]
+    assert line.get_xdata().tolist() == [50, 60]
+    assert [axes.get_xscale() for axes in (times, ratios)] == ["log", "log"]
+
+
+def test_a_plot_is_refused_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib")
+    for path, options, said in (
+        (tmp_path / "m.svg", ["--only", "chain"], "add --modes"),
+        (tmp_path / "m.txt", ["--modes"], "must end in one of"),
+        (tmp_path / "m", ["--modes"], "must end in one of"),
+        (tmp_path / "no" / "m.svg", ["--modes"], "--plot"),
+    ):
+        assert main(["--quick", "--plot", str(path), *options]) == 2
+        out, err = capsys.readouterr()
+        assert out == "" and said in err and list(tmp_path.iterdir()) == []
+    without(monkeypatch, "matplotlib", "matplotlib.backend_bases")
+    assert main(["--quick", "--modes", "--plot", str(tmp_path / "m.svg")]) == 2
+    assert "pip install 'tapegrad[plots]'" in capsys.readouterr().err
+
+
 def wrong() -> backends.Backend:
     """A backend that is off by one bit."""
 
@@ -287,12 +379,12 @@ def test_a_run_that_is_refused_leaves_no_json_and_spoils_none(tmp_path: Path) ->
 def test_list_names_every_workload(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--list"]) == 0
     names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
-    assert names == ["control", "wide", "chain", "dot", "moons", "gpt", "digits", "memory", "growth"]
+    assert names == ["control", "wide", "chain", "dot", "moons", "gpt", "digits", "memory", "growth", "modes"]
 
 
 def test_patterns_are_parts_of_names_or_globs() -> None:
     assert workloads.choose([]) == workloads.choose(["*"])
-    assert workloads.choose(["mo"]) == ["moons", "memory"] or workloads.choose(["mo"]) == ["memory", "moons"]
+    assert workloads.choose(["mo"]) == ["moons", "memory", "modes"]
     assert workloads.choose(["d*"]) == ["dot", "digits"]
     assert workloads.choose(["control"]) == ["control"]
 

@@ -115,7 +115,7 @@ def table_line(cells: list[str]) -> str:
 class Report:
     """Prints what it is given as it comes, and remembers it for JSON."""
 
-    def __init__(self, machine: dict[str, str | int | None], quick: bool) -> None:
+    def __init__(self, machine: dict[str, str | int | None], quick: bool, legend: str = LEGEND) -> None:
         self.data: dict[str, Any] = {
             "machine": machine, "started": datetime.now(UTC).isoformat(timespec="seconds"), "quick": quick,
             "control": [], "workloads": [], "skipped": [], "mismatches": [],
@@ -123,9 +123,13 @@ class Report:
         print(f"tapegrad {machine['tapegrad']}, commit {machine['commit'] or 'unknown (not run from a checkout)'}")
         print(f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}")
         print(f"{machine['python']}, {machine['compiler']}")
-        print("\n" + LEGEND)
+        print("\n" + legend)
         if quick:
             print("--quick: small sizes and few samples; quote figures of a full run.")
+
+    def results(self, name: str) -> list[dict[str, Any]]:
+        """The results of a workload; none if it was not measured, or not to the end."""
+        return next((w["results"] for w in self.data["workloads"] if w["name"] == name), [])
 
     @property
     def mismatches(self) -> list[str]:
@@ -165,6 +169,9 @@ class Report:
             print(table_line(item.cells()), flush=True)
             self.rows.append(item.as_json())
         elif is_dataclass(item) and not isinstance(item, type):
+            if not self.headed and hasattr(item, "heading"):
+                print(item.heading)
+                self.headed = True
             print(f"  {item}", flush=True)
             self.rows.append(asdict(item))
         else:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from typing import Any
 
-from tapegrad.bench import digits, gpt, graphs, growth, memory, moons
+from tapegrad.bench import digits, gpt, graphs, growth, memory, modes, moons
 from tapegrad.bench.timing import Pace
 
 
@@ -21,15 +21,17 @@ class Sizes:
     epochs: int  # of training on digits on tapegrad alone
     memory: int  # nodes in the chains that memory is measured on
     growth: tuple[int, ...]  # nodes in the graphs of the size ladder
+    inputs: tuple[int, ...]  # of the function whose gradient is taken forward and in reverse
     pace: Pace  # fmt: skip
 
 
 FULL = Sizes(
     chains=10_000, chain=100_000, dots=(100, 1000), points=100, steps=10, epochs=20, memory=1_000_000,
-    growth=(10_000, 100_000, 1_000_000, 20_000_000), pace=Pace(),
+    growth=(10_000, 100_000, 1_000_000, 20_000_000),
+    inputs=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000), pace=Pace(),
 )  # fmt: skip
 QUICK = Sizes(chains=200, chain=10_000, dots=(100,), points=50, steps=2, epochs=3, memory=200_000,
-              growth=(10_000, 100_000),
+              growth=(10_000, 100_000), inputs=(1, 10, 50, 200),
               pace=Pace(enough=5, few=1, budget=0.2))  # fmt: skip
 
 
@@ -52,6 +54,7 @@ WORKLOADS = [
     Workload("digits", "THE MAIN JOB: training a classifier of real handwritten digits", digits.train),
     Workload("memory", "bytes per node, by the growth of a process that builds one chain", memory.per_node),
     Workload("growth", "nanoseconds per node from 10,000 to 20,000,000 nodes", growth.growth),
+    Workload(modes.NAME, "one gradient: n forward sweeps, one reverse sweep, central differences", modes.modes),
 ]
 
 
