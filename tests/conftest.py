@@ -14,7 +14,7 @@ import tapegrad.value
 BACKENDS = {"reference": tapegrad.reference, "compiled": tapegrad.value}
 
 
-MODULES = ["functions", "_arrays", "nn", "losses", "optim"]  # each after those that it imports
+MODULES = ["functions", "_arrays", "nn", "losses", "optim", "plots"]  # each after those that it imports
 
 
 def modules_on(core: types.ModuleType) -> dict[str, types.ModuleType]:

@@ -23,6 +23,7 @@ SMALL = {
     "recorded_digits": ("--epochs", "5"),
     "recorded_moons": ("--steps", "40", "--points", "60"),
     "tornado": (),
+    "two_moons": ("--points", "40", "--steps", "31"),
 }
 RECORDED = {"recorded_digits", "recorded_moons"}  # these need the compiled core
 
@@ -157,3 +158,18 @@ def test_recorded_digits_are_learnt():
     pytest.importorskip("sklearn")
     out = printed("recorded_digits")
     assert numbers("right on", out)[0] > 300
+
+
+def test_two_moons_are_told_apart():
+    losses = numbers(r"step \d+ loss", printed("two_moons"))
+    assert losses[-1] < losses[0] / 3
+    assert numbers("right", printed("two_moons").replace("/40", ""))[-1] >= 36
+
+
+def test_two_moons_are_drawn(tmp_path):
+    pytest.importorskip("matplotlib")
+    picture = tmp_path / "moons.svg"
+    command = [sys.executable, str(EXAMPLES / "two_moons.py"), *SMALL["two_moons"], "--plot", str(picture)]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "MPLBACKEND": "agg"})
+    assert (done.returncode, done.stdout, done.stderr) == (0, printed("two_moons"), "")
+    assert "<svg" in picture.read_text()

@@ -28,6 +28,7 @@ MODULES = [
     ".nn",
     ".nodes",
     ".optim",
+    ".plots",
     ".recording",
     ".reference",
     ".rules",
@@ -50,6 +51,8 @@ def test_the_compiled_core_is_the_one_in_use():
 
 @pytest.mark.parametrize("name", ["", *MODULES])
 def test_docstring_examples(name):
+    if name == ".plots":
+        pytest.importorskip("matplotlib")
     module = importlib.import_module("tapegrad" + name)
     runner, parser = doctest.DocTestRunner(), doctest.DocTestParser()
     documented = {}
@@ -67,17 +70,19 @@ def test_docstring_examples(name):
 
 
 def test_importing_touches_only_the_standard_library():
-    modules = "tapegrad, tapegrad.nn, tapegrad.losses, tapegrad.optim"
+    modules = "tapegrad, tapegrad.nn, tapegrad.losses, tapegrad.optim, tapegrad.plots"
     out = run(f"import sys; import {modules}; print('numpy' in sys.modules, 'typing' in sys.modules)")
     assert out.stdout.split()[0] == "False"
     code = "import sys; sys.modules['numpy'] = None; import tapegrad; print(tapegrad.exp(tapegrad.Value(0.0)))"
     assert run(code).stdout == "Value(data=1.0, grad=0)\n"
 
 
-def test_nn_losses_and_optim_are_imported_when_they_are_asked_for():
+def test_nn_losses_optim_and_plots_are_imported_when_they_are_asked_for():
     code = "import sys, tapegrad; before = set(sys.modules); tapegrad.{}; print(*set(sys.modules) - before)"
     for name in ("nn", "losses", "optim"):
         assert {f"tapegrad.{name}", "tapegrad._arrays"} <= set(run(code.format(name)).stdout.split())
+    imported = set(run(code.format("plots")).stdout.split())
+    assert "tapegrad.plots" in imported and not {"numpy", "matplotlib"} & imported
 
 
 def test_pure_mode():

@@ -62,7 +62,7 @@ def __getattr__(name: str) -> object:
         from importlib.metadata import version
 
         return version("tapegrad")
-    if name in ("losses", "nn", "optim"):
+    if name in ("losses", "nn", "optim", "plots"):
         from importlib import import_module
 
         return import_module(f"tapegrad.{name}")

@@ -32,8 +32,8 @@ LEGEND = "Each time is the smallest of up to 15 samples; the three ways take tur
 NOTE = (
     "f(x) = sin(x1) x2 + sin(x2) x3 + ... + sin(xn) x1, from n inputs to one number at a cost proportional to n; its "
     "gradient by one sweep of value_and_grad(f), by n sweeps of jvp, and by central differences of 2n values: "
-    "programs, recorded before. Before they are timed, all three are compared with the formula cos(xk) x(k+1) + sin(x(k-1)): the "
-    f"modes to {AGREE:g}, the differences to {NEAR:g}."
+    "programs, recorded before. Before they are timed, all three are compared with the formula cos(xk) x(k+1) + "
+    f"sin(x(k-1)): the modes to {AGREE:g}, the differences to {NEAR:g}."
 )
 
 
