@@ -35,7 +35,7 @@ def train(model, xs, ys, steps):
     return losses
 
 
-def plot(path, model, xs, ys, losses):
+def picture(model, xs, ys, losses):
     from matplotlib import pyplot
 
     from tapegrad import plots
@@ -43,7 +43,7 @@ def plot(path, model, xs, ys, losses):
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     plots.decision_boundary(model, xs, ys, axes=left)
     plots.loss_history(losses, log=True, axes=right)
-    figure.savefig(path)
+    return figure
 
 
 def main():
@@ -59,7 +59,7 @@ def main():
     print(f"{arguments.points} points, {len(model.parameters())} parameters")
     losses = train(model, xs, ys, arguments.steps)
     if arguments.plot:
-        plot(arguments.plot, model, xs, ys, losses)
+        picture(model, xs, ys, losses).savefig(arguments.plot)
 
 
 if __name__ == "__main__":

@@ -120,13 +120,30 @@ def test_signatures_can_be_read():
     assert list(inspect.signature(tapegrad.dot).parameters) == ["xs", "ys", "start"]
 
 
-@pytest.mark.parametrize("page", ["README.md", *(str(p.relative_to(ROOT)) for p in sorted(ROOT.glob("docs/*.md")))])
+PAGES = ["README.md", *(str(p.relative_to(ROOT)) for p in sorted(ROOT.glob("docs/**/*.md")))]
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_python_in_the_documents_prints_what_they_say(page):
+    """Elsewhere each block is a program; in a chapter of the guide all blocks together are one."""
     blocks = re.findall(r"```python\n(.*?)```\n(?:\n?```\n(.*?)```)?", (ROOT / page).read_text(), flags=re.DOTALL)
+    if "guide" in Path(page).parts:
+        done = run("\nprint(end='\\x1e')\n".join(code for code, _ in blocks), MPLBACKEND="agg")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.split("\x1e") == [output for _, output in blocks or [("", "")]]
+        return
     for code, output in blocks:
         done = run(code)
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout == output
+
+
+def test_the_guides_contents_are_its_chapters():
+    pages = sorted(path.name for path in ROOT.glob("docs/guide/[0-9]*.md"))
+    contents = re.findall(r"^\| (\d+) \| \[(.*)\]\((.*)\) \|", (ROOT / "docs/guide/index.md").read_text(), flags=re.M)
+    assert [page for _, _, page in contents] == pages
+    for number, title, page in contents:
+        assert (ROOT / "docs/guide" / page).read_text().startswith(f"# {number}. {title}\n")
 
 
 def test_the_readme_has_its_two_commands():
