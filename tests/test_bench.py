@@ -203,7 +203,7 @@ def test_modes_have_times_ratios_and_growth(tmp_path: Path, capsys: pytest.Captu
     fits = [row for row in results(data, "modes") if "exponent" in row]
     assert len(fits) == 5 and all((row["first"], row["last"]) == (50, 60) for row in fits)
     out = capsys.readouterr().out
-    assert out.count("one reverse    n forward") == 1 and "forward / reverse                  grows as n^" in out
+    assert out.count("reverse   n forward   2n values") == 1 and "forward / reverse                  grows as n^" in out
     assert "cycle collector" not in out, "its legend is about other workloads"
 
 

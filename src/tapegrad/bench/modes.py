@@ -37,16 +37,22 @@ NOTE = (
 )
 
 
-HEADING = """\
-     n  one reverse    n forward    2n values     forward  differences    error of    error of
-         sweep (us)  sweeps (us)         (us)   / reverse    / reverse     forward differences"""
+WIDTHS = [6, 10, 12, 12, 10, 10, 10, 10]
+HEADINGS = [
+    ["", "reverse", "n forward", "2n values", "forward", "differ.", "error of", "error of"],
+    ["n", "us", "us", "us", "/ reverse", "/ reverse", "forward", "differ."],
+]
+
+
+def line(cells: list[str]) -> str:
+    return "".join(f"{cell:>{width}}" for cell, width in zip(cells, WIDTHS, strict=True))
 
 
 @dataclass
 class ModesRow:
     """Seconds for one gradient, the smallest of some samples, and the largest error of each way, relative to 1."""
 
-    heading: ClassVar[str] = HEADING
+    heading: ClassVar[str] = "\n".join(map(line, HEADINGS))
     inputs: int
     reverse: float
     forward: float
@@ -64,11 +70,10 @@ class ModesRow:
         return self.differences / self.reverse
 
     def __str__(self) -> str:
-        times = "".join(f"{micro(seconds):>13}" for seconds in (self.reverse, self.forward, self.differences))
-        ratios = "".join(f"{ratio(x):>13}" for x in (self.forward_to_reverse, self.differences_to_reverse))
-        return f"{self.inputs:>6,}{times}{ratios}{self.error_forward:>12.0e}{self.error_differences:>12.0e}".replace(
-            "0e+00", "    0"
-        )
+        times = [micro(seconds) for seconds in (self.reverse, self.forward, self.differences)]
+        ratios = [ratio(x) for x in (self.forward_to_reverse, self.differences_to_reverse)]
+        errors = [f"{x:.0e}" if x else "0" for x in (self.error_forward, self.error_differences)]
+        return line([f"{self.inputs:,}", *times, *ratios, *errors])
 
 
 def micro(seconds: float) -> str:

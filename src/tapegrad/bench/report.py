@@ -170,7 +170,7 @@ class Report:
             self.rows.append(item.as_json())
         elif is_dataclass(item) and not isinstance(item, type):
             if not self.headed and hasattr(item, "heading"):
-                print(item.heading)
+                print(textwrap.indent(item.heading, "  "))
                 self.headed = True
             print(f"  {item}", flush=True)
             self.rows.append(asdict(item))
