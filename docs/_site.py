@@ -45,9 +45,11 @@ def moved(markdown, path):
 def on_files(files, config):
     documents = [*PAGES, *(f"docs/{file.src_uri}" for file in files.documentation_pages())]
     for path in PAGES:
-        files.append(File.generated(config, PAGES[path], content=moved((ROOT / path).read_text(), path)))
+        files.append(
+            File.generated(config, PAGES[path], content=moved((ROOT / path).read_text(encoding="utf-8"), path))
+        )
     for path in documents:
-        for target in links((ROOT / path).read_text(), path):
+        for target in links((ROOT / path).read_text(encoding="utf-8"), path):
             uri = place(target)
             if uri.startswith("source/") and (ROOT / target).is_file() and files.get_file_from_path(uri) is None:
                 files.append(File.generated(config, uri, abs_src_path=str(ROOT / target)))

@@ -126,7 +126,9 @@ PAGES = ["README.md", *(str(p.relative_to(ROOT)) for p in sorted(ROOT.glob("docs
 @pytest.mark.parametrize("page", PAGES)
 def test_python_in_the_documents_prints_what_they_say(page):
     """Elsewhere each block is a program; in a chapter of the guide all blocks together are one."""
-    blocks = re.findall(r"```python\n(.*?)```\n(?:\n?```\n(.*?)```)?", (ROOT / page).read_text(), flags=re.DOTALL)
+    blocks = re.findall(
+        r"```python\n(.*?)```\n(?:\n?```\n(.*?)```)?", (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL
+    )
     if "guide" in Path(page).parts:
         done = run("\nprint(end='\\x1e')\n".join(code for code, _ in blocks), MPLBACKEND="agg")
         assert (done.returncode, done.stderr) == (0, "")
@@ -140,10 +142,12 @@ def test_python_in_the_documents_prints_what_they_say(page):
 
 def test_the_guides_contents_are_its_chapters():
     pages = sorted(path.name for path in ROOT.glob("docs/guide/[0-9]*.md"))
-    contents = re.findall(r"^\| (\d+) \| \[(.*)\]\((.*)\) \|", (ROOT / "docs/guide/index.md").read_text(), flags=re.M)
+    contents = re.findall(
+        r"^\| (\d+) \| \[(.*)\]\((.*)\) \|", (ROOT / "docs/guide/index.md").read_text(encoding="utf-8"), flags=re.M
+    )
     assert [page for _, _, page in contents] == pages
     for number, title, page in contents:
-        assert (ROOT / "docs/guide" / page).read_text().startswith(f"# {number}. {title}\n")
+        assert (ROOT / "docs/guide" / page).read_text(encoding="utf-8").startswith(f"# {number}. {title}\n")
 
 
 def test_the_readme_has_its_two_commands():

@@ -225,7 +225,7 @@ def test_e5_the_slope_of_relu_at_exactly_0_is_0(Value):
     }.items(),
 )
 def test_the_guide_shows_the_numbers(chapter, numbers):
-    text = (GUIDE / f"{chapter}.md").read_text()
+    text = (GUIDE / f"{chapter}.md").read_text(encoding="utf-8")
     assert [number for number in numbers if number not in text] == []
 
 
