@@ -61,4 +61,7 @@ def module(name: str) -> Extension:
     return extension
 
 
-setup(ext_modules=[module(name) for name in ("tape", "value", "graph", "program")])
+# Each mode has a directory of its own, or setuptools would take what another mode has built for up to date.
+OPTIONS = {"build": {"build_base": f"build/{MODE}"}} if MODE else {}
+
+setup(options=OPTIONS, ext_modules=[module(name) for name in ("tape", "value", "graph", "program")])
