@@ -274,6 +274,10 @@ class VMap(Recorded):
         first = self.recorded_at(family, batch, 0)
         if batch.values or self.inner.gives_values(first):
             return self.on_tape_batch(family, batch)
+        return self.floats(family, batch)
+
+    def floats(self, family: Family, batch: Batch) -> Any:
+        """The result as numbers."""
         stacked = self.reduce is None
         spec, out = self.execute(family, batch, lambda entry: [stacked] * len(entry.nodes))
         if self.reduce == "mean":
@@ -484,20 +488,49 @@ class VMap(Recorded):
             wide = map_spec(spec, lambda shape: ("array", (n, *(shape or ()))))
             ordered = [made[k][j] for block in blocks_of(spec) for k in range(n) for j in block]
             return unflatten(wide, iter(ordered), structure.of_values)
+        spec, values, children, partials = self.reduced(family, batch, children_of)
+        rows = partials.tolist()
+        nodes = [Value(float(x), tuple(children), tuple(row)) for x, row in zip(values, rows, strict=True)]
+        return unflatten(spec, iter(nodes), structure.of_values)
+
+    def reduced(
+        self, family: Family, batch: Batch, children_of: Callable[[Entry], tuple[tuple[int, ...], list[Value]]]
+    ) -> tuple[Spec, Any, list[Value], Any]:
+        """How the result is nested, its numbers, the Values involved, and the derivatives: a row for each number, a
+        column for each Value."""
+
+        def program_of(entry: Entry) -> Program:
+            return entry.with_partials(children_of(entry)[0])
+
+        spec: Spec = NUMBER
         values: Any = 0.0
-        partials: dict[Value, Any] = {}
+        columns: dict[Value, int] = {}
+        partials = np.zeros((0, 0))
         for entry, sums in self.results(family, batch, program_of, lambda entry: [None] * program_of(entry).outputs):
             wrt, children = children_of(entry)
             count, spec = len(entry.nodes), entry.spec
             values = values + sums[:count]
-            for child, column in zip(children, sums[count:].reshape(count, len(wrt)).T, strict=True):
-                partials[child] = partials.get(child, 0.0) + column
-        parts = n if self.reduce == "mean" else 1
-        nodes = []
-        for j in range(len(values)):
-            local_grads = tuple([float(p[j] / parts) for p in partials.values()])
-            nodes.append(Value(float(values[j] / parts), tuple(partials), local_grads))
-        return unflatten(spec, iter(nodes), structure.of_values)
+            at = [columns.setdefault(child, len(columns)) for child in children]
+            before, partials = partials, np.zeros((count, len(columns)))
+            partials[: len(before), : before.shape[1]] = before
+            np.add.at(partials, (slice(None), at), sums[count:].reshape(count, len(wrt)))  # a Value may come twice
+        n = batch.count_of_samples() if self.reduce == "mean" else 1
+        return spec, values / n, list(columns), partials / n
+
+    def with_gradients(self, *args: Any) -> tuple[float, list[Value], list[float]]:
+        """The result, which is one number, the Values that the function reads, and the derivatives by them."""
+        batch = Batch(self, args, {})
+
+        def children_of(entry: Entry) -> tuple[tuple[int, ...], list[Value]]:
+            return tuple(range(len(batch.x), len(batch.x) + len(entry.others))), entry.others
+
+        _, values, children, partials = self.reduced(self.inner.family(batch.spec), batch, children_of)
+        return float(values[0]), children, partials[0].tolist()
+
+    def as_numbers(self, *args: Any) -> Any:
+        """The result as numbers, also where the function reads Values."""
+        batch = Batch(self, args, {})
+        return self.floats(self.inner.family(batch.spec), batch)
 
 
 def blocks_of(spec: Spec) -> list[range]:
