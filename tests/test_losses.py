@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import ENGINES
 
-from tapegrad import reference
+from tapegrad import losses, reference, value_and_grad, vmap
 
 REDUCTIONS = ["mean", "sum", "none"]
 rng = random.Random(20)
@@ -222,6 +222,46 @@ def test_what_is_no_loss_is_refused(engine, name):
             loss(good[0], wrong)
     with pytest.raises(TypeError):
         loss(*good, "mean", "mean", "mean", "mean")
+
+
+RECORDED = [
+    ("cross_entropy", {}),
+    ("cross_entropy", {"weight": uniform(3), "label_smoothing": 0.2}),
+    ("cross_entropy", {"weight": uniform(3), "reduction": "sum"}),
+    ("multi_margin_loss", {}),
+    ("multi_margin_loss", {"p": 2, "margin": 7.5, "weight": uniform(3)}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), RECORDED)
+def test_the_classes_of_many_samples_are_followed_without_a_guard(name, options):
+    loss = getattr(losses, name)
+    scores, classes = np.array(normal(6, 3)), np.array([2, 0, 1, 1, 0, 2])
+
+    def one(x, y):
+        return loss(x, y, **options)
+
+    for y in range(3):
+        recorded = value_and_grad(one)(scores[0].tolist(), float(y))
+        xs = [losses.Value(x) for x in scores[0]]
+        eager = loss(xs, y, **options)
+        eager.backward()
+        assert np.allclose([recorded[0], *recorded[1]], [eager.data, *(x.grad for x in xs)], rtol=1e-13, atol=0)
+    many = vmap(one)
+    assert np.allclose(many(scores, classes), [one(x.tolist(), int(y)) for x, y in zip(scores, classes, strict=True)])
+    assert len(many.inner.programs) == 1
+    assert not many.inner.programs[0].guards
+
+
+def test_one_hot(engine):
+    one_hot = engine.losses.one_hot
+    assert one_hot(1, 3) == [0, 1, 0]
+    assert one_hot([[2], [0]], 3) == [[[0, 0, 1]], [[1, 0, 0]]]
+    assert one_hot(np.array([1, 0]), 2) == [[0, 1], [1, 0]]
+    with pytest.raises(IndexError, match="class 3: there are 3 classes, 0 to 2"):
+        one_hot([0, 3], 3)
+    with pytest.raises(TypeError, match="a class is a plain int, not float"):
+        one_hot(1.0, 3)
 
 
 @pytest.mark.parametrize("name", ELEMENTWISE)

@@ -513,7 +513,7 @@ class VMap(Recorded):
             at = [columns.setdefault(child, len(columns)) for child in children]
             before, partials = partials, np.zeros((count, len(columns)))
             partials[: len(before), : before.shape[1]] = before
-            np.add.at(partials, (slice(None), at), sums[count:].reshape(count, len(wrt)))  # a Value may come twice
+            np.add.at(partials.T, at, sums[count:].reshape(count, len(wrt)).T)  # a Value may come twice
         n = batch.count_of_samples() if self.reduce == "mean" else 1
         return spec, values / n, list(columns), partials / n
 

@@ -6,13 +6,17 @@ are written in functions and operators alone, without a look at a number: they c
 
 Errors: ValueError for shapes that do not fit, for nothing at all and for an unknown reduction; TypeError for what is
 neither number nor Value; IndexError for a class that there is not.
+
+A class is a plain int. In a recorded function it may be a Value, as it is where `vmap` hands out the classes of many
+samples; then nothing can say that there is no such class, and it counts as none.
 """
 
 from __future__ import annotations
 
 from tapegrad._arrays import broadcast, flat, leaves, shaped
 from tapegrad.engine import Value
-from tapegrad.functions import abs, log, log_softmax, maximum, relu, softplus, sum
+from tapegrad.functions import abs, dot, log, log_softmax, maximum, relu, softplus, sum, where
+from tapegrad.recording import current
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +33,7 @@ __all__ = [
     "l2_penalty",
     "mse_loss",
     "multi_margin_loss",
+    "one_hot",
 ]
 
 Shape = tuple[int, ...]
@@ -127,11 +132,11 @@ def cross_entropy(
         targets = [ts[k : k + classes] for k in range(0, len(ts), classes)]
     else:
         _check_samples(target_shape, shape)
-        targets = [[0] * classes if y == ignore_index else _one_hot(y, classes) for y in ts]
-        total = sum([w for t in targets for w, p in zip(weights, t, strict=True) if p])
+        targets = [[0] * classes if _is(y, ignore_index) else _one_hot(y, classes) for y in ts]
+        total = sum([_at(y, weights, t) for y, t in zip(ts, targets, strict=True) if not _is(y, ignore_index)])
     losses = []
     for xs, t in zip(scores, targets, strict=True):
-        if label_smoothing and (target_shape == shape or any(t)):
+        if label_smoothing and (target_shape == shape or any(not _is(p, 0) for p in t)):
             t = [p * (1 - label_smoothing) + label_smoothing / classes for p in t]
         terms = zip(weights, t, log_softmax(xs), strict=True)
         losses.append(sum([-(w * p) * x for w, p, x in terms if isinstance(p, Value) or p != 0]))
@@ -177,9 +182,22 @@ def multi_margin_loss(
     losses = []
     for xs, y in zip(scores, ys, strict=True):
         right = _one_hot(y, classes)
-        above = [relu(margin - xs[y] + x) ** p for x, is_right in zip(xs, right, strict=True) if not is_right]
-        losses.append(sum(above) * ((1 if weights is None else weights[y]) / classes))
+        score = _at(y, xs, right)
+        above = [relu(margin - score + x) ** p for x, r in zip(xs, right, strict=True) if not _is(r, 1)]
+        if isinstance(y, Value):
+            above = [(1 - r) * loss for loss, r in zip(above, right, strict=True)]
+        losses.append(sum(above) * ((1 if weights is None else _at(y, weights, right)) / classes))
     return _reduced(losses, shape[:-1], reduction)
+
+
+def one_hot(tensor: Any, num_classes: int) -> Any:
+    """For the class y, or for every y in nested lists of classes, a list of `num_classes` numbers: 1 at y, else 0.
+
+    >>> one_hot([2, 0], 3)
+    [[0, 0, 1], [1, 0, 0]]
+    """
+    classes, shape = flat(tensor)
+    return shaped([_one_hot(y, num_classes) for y in classes], shape)
 
 
 def l1_penalty(parameters: Iterable[Any]) -> Any:
@@ -230,14 +248,26 @@ def _check_samples(target_shape: Shape, shape: Shape) -> None:
         )
 
 
-def _one_hot(y: Any, classes: int) -> list[int]:
+def _one_hot(y: Any, classes: int) -> list[Any]:
     """1 at the class y, and 0 at the others."""
+    if isinstance(y, Value) and current() is not None:
+        return [where(abs(y - c) < 0.5, 1.0, 0.0) for c in range(classes)]  # y == c asks whether they are one object
     if not isinstance(y, int):
         hint = "; give a list of probabilities in its place" if isinstance(y, Value) else ""
         raise TypeError(f"a class is a plain int, not {type(y).__name__}{hint}")
     if not 0 <= y < classes:
         raise IndexError(f"class {y}: there are {classes} classes, 0 to {classes - 1}")
     return [int(c == y) for c in range(classes)]
+
+
+def _at(y: Any, xs: list[Any], one_hot: list[Any]) -> Any:
+    """xs[y]"""
+    return dot(xs, one_hot) if isinstance(y, Value) else xs[y]
+
+
+def _is(x: Any, number: int) -> bool:
+    """Whether x is this plain number. Of a Value it is not asked: the answer would be a guard."""
+    return not isinstance(x, Value) and bool(x == number)
 
 
 def _numbers(parameters: Iterable[Any]) -> list[Any]:
