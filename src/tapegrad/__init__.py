@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tapegrad.check import check_grad
     from tapegrad.drawing import draw, draw_dot
     from tapegrad.explanation import explain
+    from tapegrad.fitting import fit
     from tapegrad.program import Program, load, show_config
     from tapegrad.transforms import grad, hessian, hvp, jacobian, jvp, record, value_and_grad, vjp
 
@@ -29,6 +30,7 @@ __all__ = [
     "draw",
     "draw_dot",
     "explain",
+    "fit",
     "grad",
     "hessian",
     "hvp",
@@ -52,6 +54,7 @@ _LATER = {
     "check": ("check_grad",),
     "drawing": ("draw", "draw_dot"),
     "explanation": ("explain",),
+    "fitting": ("fit",),
     "program": ("Program", "load", "show_config"),
     "transforms": ("grad", "hessian", "hvp", "jacobian", "jvp", "record", "value_and_grad", "vjp"),
 }
