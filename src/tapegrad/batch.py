@@ -357,7 +357,10 @@ class VMap(Recorded):
         return [batch.columns[i][first:end] for i in lanes.wide]
 
     def wide(self, entry: Entry, batch: Batch) -> bytes:
-        return bytes([i in batch.columns for i in range(entry.program.inputs)])
+        wide = bytearray(entry.program.inputs)
+        for i in batch.columns:
+            wide[i] = 1
+        return bytes(wide)
 
     def probe(self, entry: Entry, batch: Batch, first: int, end: int, indices: Any) -> tuple[Any, Any]:
         """For each of these samples the first guard that comes out differently, or -1; and what came out."""
@@ -509,11 +512,14 @@ class VMap(Recorded):
         for entry, sums in self.results(family, batch, program_of, lambda entry: [None] * program_of(entry).outputs):
             wrt, children = children_of(entry)
             count, spec = len(entry.nodes), entry.spec
-            values = values + sums[:count]
+            values, rows = values + sums[:count], sums[count:].reshape(count, len(wrt))
+            if not columns and len(set(children)) == len(children):
+                columns, partials = {child: k for k, child in enumerate(children)}, rows
+                continue
             at = [columns.setdefault(child, len(columns)) for child in children]
             before, partials = partials, np.zeros((count, len(columns)))
             partials[: len(before), : before.shape[1]] = before
-            np.add.at(partials.T, at, sums[count:].reshape(count, len(wrt)).T)  # a Value may come twice
+            np.add.at(partials.T, at, rows.T)  # a Value may come twice
         n = batch.count_of_samples() if self.reduce == "mean" else 1
         return spec, values / n, list(columns), partials / n
 
