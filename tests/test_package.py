@@ -19,6 +19,7 @@ MODULES = [
     ".batch",
     ".check",
     ".checkpoints",
+    ".classify.training",
     ".drawing",
     ".drawing.layout",
     ".engine",

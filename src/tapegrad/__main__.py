@@ -18,6 +18,7 @@ COMMANDS = {
         "run a program as python does, with micrograd, or a class of its own, replaced by ours",
     ),
     "bench": ("tapegrad.bench", "measure this machine: the reference, tapegrad and plain floats on the same programs"),
+    "classify": ("tapegrad.classify", "train a network on pictures, see how good it is, and let it name new ones"),
 }
 
 
