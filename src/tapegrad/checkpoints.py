@@ -55,10 +55,13 @@ def load(path: str | os.PathLike[str]) -> Any:
     head, _, content = Path(path).read_bytes().partition(b"\n")
     kind, _, digest = head.decode(errors="replace").rpartition(" ")
     if kind != KIND:
-        raise ValueError(f"{path} is no {KIND}. It was left as it is; give another file")
+        raise ValueError(
+            f"{path} is no {KIND}, or damaged in its first line. It was left as it was; give another file, put back a "
+            "copy, or delete it to begin anew"
+        )
     if hashlib.sha256(content).hexdigest() != digest:
         raise ValueError(
-            f"{path} is damaged: its {len(content):,} bytes are not those that were written. It was left as it is; "
+            f"{path} is damaged: its {len(content):,} bytes are not those that were written. It was left as it was; "
             "put back a copy, or delete it to begin anew"
         )
     return json.loads(content)
