@@ -94,7 +94,7 @@ def folder(path: str | Path, size: int, colour: bool = False, wanted: str | None
         if y.count(k) < 2:
             reasons = "".join(f"\n  {problem}" for problem in problems)
             raise ValueError(
-                f"{root / name} has {y.count(k)} pictures that can be read; a class needs two at least, one to "
+                f"{root / name} has {y.count(k)} picture{'s' * (y.count(k) != 1)} that can be read; a class needs two at least, one to "
                 f"train on and one to test{reasons}"
             )
     return Pictures(np.array(rows), np.array(y), names, classes, size, colour), problems
