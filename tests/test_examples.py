@@ -14,6 +14,7 @@ pytestmark = pytest.mark.skipif(not EXAMPLES.is_dir(), reason="examples/ are in 
 
 SMALL = {
     "adamw": ("--steps", "20"),
+    "digits": ("--epochs", "30"),
     "draw_graph": ("--inputs", "3"),
     "gpt": ("--steps", "6", "--samples", "3"),
     "gpt_own_value": ("--steps", "6", "--samples", "3"),
@@ -25,12 +26,14 @@ SMALL = {
     "tornado": (),
     "two_moons": ("--points", "40", "--steps", "31"),
 }
-RECORDED = {"recorded_digits", "recorded_moons"}  # these need the compiled core
+RECORDED = {"digits", "recorded_digits", "recorded_moons"}  # these need the compiled core
 
 
 @functools.cache
 def run(name: str, pure: bool = False) -> tuple[str, str]:
     """What the example prints to stdout and to stderr."""
+    if name == "digits":
+        pytest.importorskip("sklearn")
     command = [sys.executable, str(EXAMPLES / f"{name}.py"), *SMALL[name]]
     environment = {**os.environ, "TAPEGRAD_PURE": "1" if pure else ""}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
@@ -173,3 +176,10 @@ def test_two_moons_are_drawn(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "MPLBACKEND": "agg"})
     assert (done.returncode, done.stdout, done.stderr) == (0, printed("two_moons"), "")
     assert "<svg" in picture.read_text()
+
+
+def test_digits_are_told_apart():
+    out = printed("digits")
+    rights = [float(x) for x in re.findall(r"right on ([\d.]+)%", out)]
+    assert len(rights) == 2 and min(rights) >= 97
+    assert re.findall(r"(\w+): (?:steady|epochs) after", out) == ["cross_entropy", "multi_margin_loss"]

@@ -225,3 +225,18 @@ def test_deep_and_wide_recordings_need_no_recursion():
     y = chain(x)
     y.backward()
     assert value_and_grad(chain)(0.7) == (y.data, x.grad)
+
+
+def test_a_value_that_is_passed_and_read_gets_both_derivatives_whichever_way_the_samples_go():
+    def f(a, x):
+        return a * v * x + (w * x if x > 0 else v * x)
+
+    xs = [1.0, -2.0, 3.0]
+    v, w = tapegrad.Value(2.0), tapegrad.Value(3.0)
+    y = tapegrad.vmap(f, (None, 0), reduce="sum")(v, np.array(xs))
+    y.backward()
+    recorded = y.data, v.grad, w.grad
+    v.grad = w.grad = 0
+    y = sum(f(v, tapegrad.Value(x)) for x in xs)
+    y.backward()
+    assert recorded == (y.data, v.grad, w.grad)

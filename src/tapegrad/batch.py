@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import os
 import threading
@@ -502,6 +503,7 @@ class VMap(Recorded):
         """How the result is nested, its numbers, the Values involved, and the derivatives: a row for each number, a
         column for each Value."""
 
+        @functools.cache
         def program_of(entry: Entry) -> Program:
             return entry.with_partials(children_of(entry)[0])
 
@@ -527,6 +529,7 @@ class VMap(Recorded):
         """The result, which is one number, the Values that the function reads, and the derivatives by them."""
         batch = Batch(self, args, {})
 
+        @functools.cache
         def children_of(entry: Entry) -> tuple[tuple[int, ...], list[Value]]:
             return tuple(range(len(batch.x), len(batch.x) + len(entry.others))), entry.others
 

@@ -91,11 +91,13 @@ def folder(path: str | Path, size: int, colour: bool = False, wanted: str | None
             else:
                 y.append(k)
                 names.append(str(file.relative_to(root)))
-        if y.count(k) < 2:
+        count = y.count(k)
+        if count < 2:
+            found = "1 picture" if count else "no picture"
             reasons = "".join(f"\n  {problem}" for problem in problems)
             raise ValueError(
-                f"{root / name} has {y.count(k)} picture{'s' * (y.count(k) != 1)} that can be read; a class needs two at least, one to "
-                f"train on and one to test{reasons}"
+                f"{root / name} has {found} that can be read; a class needs two, one to train on and "
+                f"one to test{reasons}"
             )
     return Pictures(np.array(rows), np.array(y), names, classes, size, colour), problems
 
