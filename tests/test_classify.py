@@ -1,6 +1,7 @@
 """`tapegrad classify`: digits and folders of pictures, good and bad; options; files that it writes."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -132,14 +133,31 @@ def test_wrong_options_are_named(digits, classify, monkeypatch, options, text):
 
 
 def test_what_is_not_installed_is_named(classify, monkeypatch, tmp_path):
+    network.Classifier(["a", "b"], 3, False, [5], "relu").save(tmp_path / "model.json")
     for module, name, extra, options in (
         ("sklearn.datasets", "scikit-learn", "data", ()),
         ("matplotlib.figure", "matplotlib", "plots", ("--plot", tmp_path)),
+        ("PIL.Image", "Pillow", "images", ("--images", tmp_path)),
+        ("PIL.Image", "Pillow", "images", ("--predict", tmp_path / "model.json", "a.png", "b.png")),
     ):
         with monkeypatch.context() as patch:
             patch.setitem(sys.modules, module, None)
             status, _, err = classify(*options)
         assert (status, err) == (2, f"tapegrad classify: this needs {name}: pip install 'tapegrad[{extra}]'\n")
+
+
+def test_a_loss_that_is_no_number_any_more_is_named(digits, classify):
+    status, _, err = classify("--optimizer", "sgd", "--lr", "1e200", "--loss", "mse", "--activation", "leaky_relu")
+    assert status == 2 and "the loss is no number any more; a lower learning rate may help" in err
+
+
+def test_the_reference_cannot_and_says_so(digits):
+    command = [sys.executable, "-m", "tapegrad", "classify"]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TAPEGRAD_PURE": "1"})
+    assert (done.returncode, done.stderr) == (
+        2,
+        "tapegrad classify: fit replays recorded functions: it needs the compiled core, so unset TAPEGRAD_PURE\n",
+    )
 
 
 # ---- folders of pictures ----

@@ -92,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.predict:
             return training.predict(arguments.predict[0], arguments.predict[1:])
         training.train(arguments)
-    except (ValueError, OSError, FloatingPointError) as error:
+    except (ValueError, OSError, FloatingPointError, RuntimeError) as error:
         print(f"tapegrad classify: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

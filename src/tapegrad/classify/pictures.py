@@ -73,6 +73,7 @@ def folder(path: str | Path, size: int, colour: bool = False, wanted: str | None
 
     ValueError if that is no folder, or has not two classes of two pictures each at least.
     """
+    package("PIL.Image", "Pillow", "images")  # once, not for every file
     root = Path(path)
     if not root.is_dir():
         raise ValueError(f"{root} is no folder" if root.exists() else f"there is no folder {root}")

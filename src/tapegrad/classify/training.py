@@ -158,6 +158,7 @@ def table(counts: Any, classes: Sequence[str]) -> str:
 def predict(model: str, paths: Sequence[str]) -> int:
     """Print for each picture the class with the highest score, and the scores; the exit status."""
     classifier = network.Classifier.load(model)
+    pictures.package("PIL.Image", "Pillow", "images")
     status = 0
     for path in paths:
         try:
