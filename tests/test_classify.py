@@ -274,7 +274,7 @@ def test_pictures_of_every_kind_are_read_alike(image, tmp_path):
     grey = half_bright(image, True, 5, "L")
     grey.save(tmp_path / "grey.png")
     expected = pictures.read(tmp_path / "grey.png", 8, False)
-    assert expected.shape == (64,) and 0 <= expected.min() < 0.4 < 0.5 < expected.max() <= 1
+    assert expected.shape == (64,) and -1 <= expected.min() < -0.2 < 0.0 < expected.max() <= 1
     for mode in ("RGB", "RGBA", "LA"):
         grey.convert(mode).save(tmp_path / f"{mode}.png")
         assert np.array_equal(pictures.read(tmp_path / f"{mode}.png", 8, False), expected)
@@ -282,7 +282,7 @@ def test_pictures_of_every_kind_are_read_alike(image, tmp_path):
     deep = np.asarray(grey, dtype=np.uint16) * 257
     image.fromarray(deep).save(tmp_path / "deep.png")
     for name in ("P", "deep"):
-        assert np.abs(pictures.read(tmp_path / f"{name}.png", 8, False) - expected).max() < 0.02
+        assert np.abs(pictures.read(tmp_path / f"{name}.png", 8, False) - expected).max() < 0.04
     coloured = pictures.read(tmp_path / "RGB.png", 8, True)
     assert np.array_equal(coloured.reshape(64, 3), np.stack([expected] * 3, axis=1))
     turned = grey.transpose(image.Transpose.ROTATE_90)

@@ -1,4 +1,8 @@
-"""Pictures as rows of numbers from 0 to 1: handwritten digits, or any folder of class folders."""
+"""Pictures as rows of numbers from -1, black, to 1: handwritten digits, or any folder of class folders.
+
+Not from 0 to 1: with inputs of one sign ReLU networks got stuck in 1 of 6 trainings on made colour pictures, and all ten
+digits were learnt a little less well (November 2026).
+"""
 
 from __future__ import annotations
 
@@ -65,7 +69,7 @@ def digits(wanted: str | None = None) -> Pictures:
     number = {int(name): k for k, name in enumerate(classes)}
     which = [k for k, digit in enumerate(data.target.tolist()) if digit in number]
     y = np.array([number[data.target[k]] for k in which])
-    return Pictures(data.data[which] / 16.0, y, [f"digit {k}" for k in which], classes, 8, False)
+    return Pictures(data.data[which] / 8.0 - 1.0, y, [f"digit {k}" for k in which], classes, 8, False)
 
 
 def folder(path: str | Path, size: int, colour: bool = False, wanted: str | None = None) -> tuple[Pictures, list[str]]:
@@ -131,4 +135,4 @@ def read(path: str | Path, size: int, colour: bool) -> Any:
         unknown = isinstance(error, image.UnidentifiedImageError)
         reason = "no picture that Pillow knows" if unknown else getattr(error, "strerror", None) or error
         raise ValueError(f"{path}: {reason}") from None
-    return np.asarray(resized, dtype=np.float64).reshape(-1) / 255.0
+    return np.asarray(resized, dtype=np.float64).reshape(-1) / 127.5 - 1.0

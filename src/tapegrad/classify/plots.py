@@ -124,7 +124,7 @@ def mistakes(classifier: Classifier, test: Pictures) -> Any:
     """The held-out pictures that are taken for another class."""
     predicted = outputs(classifier.network, test.X).argmax(axis=1)
     wrong = np.flatnonzero(predicted != test.y).tolist()
-    pictures = [as_picture(test.X[k], test.size, test.colour) for k in wrong[:MOST]]
+    pictures = [as_picture((test.X[k] + 1) / 2, test.size, test.colour) for k in wrong[:MOST]]
     titles = [f"{test.classes[test.y[k]]}, not {test.classes[predicted[k]]}" for k in wrong[:MOST]]
     options = {} if test.colour else {"cmap": "gray", "vmin": 0, "vmax": 1}
     return panels(pictures, titles, f"{len(wrong)} of {len(test)} held-out pictures are mistaken", **options)
