@@ -1,7 +1,7 @@
 """Pictures as rows of numbers from -1, black, to 1: handwritten digits, or any folder of class folders.
 
-Not from 0 to 1: with inputs of one sign ReLU networks got stuck in 1 of 6 trainings on made colour pictures, and all ten
-digits were learnt a little less well (November 2026).
+Not from 0 to 1: with inputs of one sign ReLU networks got stuck in 1 of 6 trainings on made colour pictures, and all
+ten digits were learnt a little less well (November 2026).
 """
 
 from __future__ import annotations
