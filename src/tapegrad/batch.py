@@ -527,7 +527,7 @@ class VMap(Recorded):
 
     def with_gradients(self, *args: Any) -> tuple[float, list[Value], list[float]]:
         """The result, which is one number, the Values that the function reads, and the derivatives by them."""
-        batch = Batch(self, args, {})
+        batch = Batch(self, self.inner, args, {})
 
         @functools.cache
         def children_of(entry: Entry) -> tuple[tuple[int, ...], list[Value]]:
@@ -538,7 +538,7 @@ class VMap(Recorded):
 
     def as_numbers(self, *args: Any) -> Any:
         """The result as numbers, also where the function reads Values."""
-        batch = Batch(self, args, {})
+        batch = Batch(self, self.inner, args, {})
         return self.floats(self.inner.family(batch.spec), batch)
 
 
