@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tapegrad import engine
 from tapegrad.batch import VMap
 from tapegrad.optim import Adam, LRScheduler, Optimizer
 from tapegrad.trainer import History, Trainer, as_array, order
-from tapegrad.value import Value
 
 if TYPE_CHECKING:
     import os
@@ -77,8 +75,6 @@ def fit(
     >>> history.stopped, [f"{p:.3f}" for p in line.parameters()]
     ('steady', ['2.000', '1.000'])
     """
-    if Value is not engine.Value:
-        raise RuntimeError("fit replays recorded functions: it needs the compiled core, so unset TAPEGRAD_PURE")
     if optimizer is None:
         if not hasattr(model, "parameters"):
             raise TypeError("fit needs an optimizer: the model has no parameters() to give to Adam")

@@ -85,14 +85,14 @@ def run(arguments: argparse.Namespace) -> int:
 
     0: done; 1: a picture to predict could not be read; 2: wrong options or pictures to train on; 130: interrupted.
     """
-    from tapegrad.classify import training
-
     try:
+        from tapegrad.classify import training
+
         _check(arguments)
         if arguments.predict:
             return training.predict(arguments.predict[0], arguments.predict[1:])
         training.train(arguments)
-    except (ValueError, OSError, FloatingPointError, RuntimeError) as error:
+    except (ValueError, OSError, FloatingPointError, RuntimeError, ImportError) as error:
         print(f"tapegrad classify: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
