@@ -156,7 +156,8 @@ def test_the_reference_cannot_and_says_so(digits):
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TAPEGRAD_PURE": "1"})
     assert (done.returncode, done.stderr) == (
         2,
-        "tapegrad classify: functions are recorded by tapegrad's compiled core, and TAPEGRAD_PURE asks for the reference\n",
+        "tapegrad classify: functions are recorded by tapegrad's compiled core, "
+        "and TAPEGRAD_PURE asks for the reference\n",
     )
 
 
