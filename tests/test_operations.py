@@ -196,3 +196,16 @@ def test_where_clip_logsumexp_pow(engine):
     assert f.pow(2.0, 3) == 8.0 and f.pow(V(2.0), 3).data == 8.0 and f.pow(2.0, V(3.0)).data == 8.0
     with pytest.raises(ValueError):
         f.pow(-1.0, 0.5)
+
+
+def test_numpys_mean_variance_and_deviation_of_values(engine):
+    np = pytest.importorskip("numpy")
+    numbers = [1.0, -2.0, 4.5]
+    values = np.array([engine.Value(x) for x in numbers], dtype=object)
+    assert np.mean(values).data == pytest.approx(np.mean(numbers))
+    assert np.var(values).data == pytest.approx(np.var(numbers))
+    deviation = np.std(values)
+    assert deviation.data == pytest.approx(np.std(numbers))
+    deviation.backward()
+    expected = (np.array(numbers) - np.mean(numbers)) / (3 * np.std(numbers))
+    assert [v.grad for v in values] == pytest.approx(expected)

@@ -1517,6 +1517,11 @@ cdef class Value:
         """
         return unary(self, code("sign"))
 
+    def conjugate(self):
+        """Itself, as of any real number: numpy's `std` and `var` ask for it.
+        """
+        return self
+
     def atan2(self, x):
         """The angle of the point (x, self), in radians: self is y.
         """

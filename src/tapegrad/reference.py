@@ -489,6 +489,8 @@ class Value:
     def __pos__(self):
         return self
 
+    conjugate = __pos__  # numpy's std and var ask for it
+
     def __sub__(self, other):
         other = other if isinstance(other, Value) else real(other)
         return NotImplemented if other is None else self + (-other)
