@@ -540,3 +540,27 @@ def test_as_a_decorator_of_a_method():
 
     one, two = Curve(1.0), Curve(2.0)
     assert (one.value(3.0), two.value(3.0), one.value(4.0), Curve.value(two, 1.0)) == (9.0, 18.0, 16.0, 2.0)
+
+
+def test_large_jacobians_are_those_of_small_ones(monkeypatch):
+    """From some size on a Jacobian is computed a direction a lane, in place of one program for all of it."""
+    import tapegrad.transforms
+    from tapegrad.structure import flatten, numbers_in
+
+    def f(x, p):
+        y = x if p["a"] > 0 else -x
+        return [np.outer(y, y) * p["a"], {"s": y.sum() * p["b"][0]}]
+
+    def g(x, p):
+        return (x[0] ** 3 * x[1] + p["a"].exp() * x[2] * p["b"][0]) ** 2
+
+    point = (np.array([1.0, 2.0, -0.5]), {"a": 1.5, "b": [0.5]})
+    other = (point[0], {"a": -1.5, "b": [0.25]})
+    results = []
+    for unrolled in (10**9, -1):
+        monkeypatch.setattr(tapegrad.transforms, "UNROLLED", unrolled)
+        made = [jacobian(f, (0, 1), mode=mode) for mode in (None, "forward", "reverse")] + [hessian(g, (0, 1))]
+        leaves = []
+        specs = [flatten(function(*at), leaves) for function in made for at in (point, other)]
+        results.append((specs, numbers_in(leaves)[0].tolist()))
+    assert results[0] == results[1]

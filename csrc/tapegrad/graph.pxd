@@ -23,7 +23,6 @@ cdef class Graph:
     cdef int32_t add(self, int op, int32_t a, int32_t b=*, int32_t c=*) except -1
     cdef int32_t constant(self, double x) except -1
     cdef int32_t input(self) except -1
-    cdef bint is_constant(self, int32_t i, double x) noexcept nogil
     cdef int32_t apply_rule(self, int op, int which, int32_t a, int32_t b, int32_t y) except -1
     cdef int32_t chain(self, int32_t i, int which, int product, int32_t t) except -1
     cdef int accumulate(self, int32_t *sums, int32_t i, int32_t term) except -1

@@ -171,9 +171,6 @@ cdef class Graph:
         self.inputs += 1
         return i
 
-    cdef bint is_constant(self, int32_t i, double x) noexcept nogil:
-        return self.op[i] == LEAF and self.value[i] == x
-
     def is_number(self, int32_t node):
         """Whether a node is a constant."""
         self.need(node)

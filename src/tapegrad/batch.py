@@ -15,7 +15,7 @@ from tapegrad import structure
 from tapegrad.program import Job
 from tapegrad.recorded import Recorded
 from tapegrad.recording import current
-from tapegrad.structure import NUMBER, flatten, map_spec, numbers_in, size, unflatten
+from tapegrad.structure import NUMBER, blocks, flatten, map_spec, numbers_in, size, unflatten
 from tapegrad.value import Value
 
 if TYPE_CHECKING:
@@ -305,7 +305,7 @@ class VMap(Recorded):
             return unflatten(spec, iter(sums), structure.of_values)
         columns = [[numbers[j] for numbers in results] for j in range(len(results[0]))]
         wide = map_spec(spec, lambda shape: ("array", (len(results), *(shape or ()))))
-        ordered = [columns[j][k] for block in blocks_of(spec) for k in range(len(results)) for j in block]
+        ordered = [columns[j][k] for block in blocks(spec) for k in range(len(results)) for j in block]
         return unflatten(wide, iter(ordered), structure.of_values)
 
     # ---- running ----
@@ -490,7 +490,7 @@ class VMap(Recorded):
                 rows = out[count:].reshape(count, len(wrt)).tolist()
                 made.append([Value(out[j].item(), tuple(children), tuple(rows[j])) for j in range(count)])
             wide = map_spec(spec, lambda shape: ("array", (n, *(shape or ()))))
-            ordered = [made[k][j] for block in blocks_of(spec) for k in range(n) for j in block]
+            ordered = [made[k][j] for block in blocks(spec) for k in range(n) for j in block]
             return unflatten(wide, iter(ordered), structure.of_values)
         spec, values, children, partials = self.reduced(family, batch, children_of)
         rows = partials.tolist()
@@ -542,16 +542,10 @@ class VMap(Recorded):
         return self.floats(self.inner.family(batch.spec), batch)
 
 
-def blocks_of(spec: Spec) -> list[range]:
-    from tapegrad.transforms import blocks
-
-    return blocks(spec)
-
-
 def stores(spec: Spec, stacked: list[bool], n: int) -> list[Any]:
     """For each output that is stacked its column of an array of all samples, one array a leaf."""
     out: list[Any] = []
-    for block in blocks_of(spec):
+    for block in blocks(spec):
         array = np.empty((n, len(block))) if len(block) and stacked[block[0]] else None
         out += [None if array is None else array[:, j] for j in range(len(block))]
     return out
@@ -568,7 +562,7 @@ def assembled(spec: Spec, out: list[Any], stacked: bool | list[bool], n: int | N
         return NUMBER
 
     map_spec(spec, leaf)
-    for block, shape in zip(blocks_of(spec), shapes, strict=True):
+    for block, shape in zip(blocks(spec), shapes, strict=True):
         if not len(block):
             leaves.append(np.empty((n or 0, *(shape or ())) if stacked is True else shape or ()))
         elif is_stacked[block[0]]:
@@ -585,7 +579,7 @@ def assembled(spec: Spec, out: list[Any], stacked: bool | list[bool], n: int | N
         if kind == "truth" and isinstance(leaves[k], np.ndarray):
             leaves[k] = leaves[k] != 0
     wide = map_spec(spec, lambda shape: NUMBER)
-    return unflatten(wide, iter(leaves), structure.of_floats)
+    return unflatten(wide, iter(leaves), structure.of_values)
 
 
 def moved_back(gradient: Any, nested: Spec, picked: list[int], batch: Batch) -> Any:
@@ -593,10 +587,10 @@ def moved_back(gradient: Any, nested: Spec, picked: list[int], batch: Batch) -> 
     leaves: list[Any] = []
     spec = map_spec(nested, lambda shape: NUMBER)
     collect(gradient, leaves)
-    for k, block in enumerate(blocks_of(nested)):
+    for k, block in enumerate(blocks(nested)):
         if len(block) and batch.axes.get(picked[block[0]]):
             leaves[k] = np.moveaxis(leaves[k], 0, batch.axes[picked[block[0]]])
-    return unflatten(spec, iter(leaves), structure.of_floats)
+    return unflatten(spec, iter(leaves), structure.of_values)
 
 
 def collect(tree: Any, leaves: list[Any]) -> None:

@@ -16,13 +16,7 @@ from tapegrad.engine import Value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
-    from typing import Any, NamedTuple
-
-    class Line(NamedTuple):
-        """A line of source."""
-
-        file: str
-        number: int
+    from typing import Any
 
 
 __all__ = ["Condition", "Recorder", "current", "frozen", "stop_gradient", "to_int"]

@@ -17,7 +17,7 @@ from tapegrad.recording import Condition, current
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["NUMBER", "flatten", "kinds", "map_spec", "nested", "numbers_in", "size", "unflatten"]
+__all__ = ["NUMBER", "blocks", "flatten", "kinds", "map_spec", "nested", "numbers_in", "size", "unflatten"]
 
 NUMBER = ("number",)
 TRUTH = ("truth",)
@@ -120,6 +120,19 @@ def kinds(spec: Spec) -> list[str]:
     return [kind for s in spec[2] for kind in kinds(s)] if spec[0] == "dict" else []
 
 
+def blocks(spec: Spec) -> list[range]:
+    """The positions of the numbers of each leaf."""
+    found: list[range] = []
+
+    def leaf(shape: tuple[int, ...] | None) -> Spec:
+        start = found[-1].stop if found else 0
+        found.append(range(start, start + (1 if shape is None else math.prod(shape))))
+        return NUMBER
+
+    map_spec(spec, leaf)
+    return found
+
+
 def size(spec: Spec) -> int:
     """How many numbers are in it."""
     total = 0
@@ -186,8 +199,3 @@ def of_values(shape: tuple[int, ...], numbers: Iterator[Any]) -> Any:
     for k in range(flat.size):
         flat[k] = next(numbers)
     return out
-
-
-def of_floats(shape: tuple[int, ...], numbers: Iterator[float]) -> Any:
-    """An array of float64."""
-    return np.fromiter(numbers, dtype=np.float64, count=math.prod(shape)).reshape(shape)

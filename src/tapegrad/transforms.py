@@ -9,7 +9,6 @@ is not differentiated by, is a setting: it is handed to the function as it is, a
 from __future__ import annotations
 
 import functools
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from tapegrad.batch import VMap, run_job
 from tapegrad.program import Job
 from tapegrad.recorded import MAX_PROGRAMS, Recorded
 from tapegrad.recording import current
-from tapegrad.structure import NUMBER, map_spec, size, unflatten
+from tapegrad.structure import NUMBER, blocks, map_spec, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -151,19 +150,6 @@ def order(out: Spec, nested: Spec) -> list[tuple[int, int]]:
     return [(r, c) for row in rows for column in columns for r in row for c in column]
 
 
-def blocks(spec: Spec) -> list[range]:
-    """The positions of the numbers of each leaf."""
-    found: list[range] = []
-
-    def leaf(shape: tuple[int, ...] | None) -> Spec:
-        start = found[-1].stop if found else 0
-        found.append(range(start, start + (1 if shape is None else math.prod(shape))))
-        return NUMBER
-
-    map_spec(spec, leaf)
-    return found
-
-
 class Jacobian(Derivative):
     """tapegrad.jacobian"""
 
@@ -193,7 +179,7 @@ class Jacobian(Derivative):
         by = [inputs[k] for k in picked]
         value, value_spec = self.base(graph, value, value_spec, by, nested)
         one = graph.new_number(1.0)
-        if self.mode == "forward" or (self.mode is None and len(by) < len(value)):
+        if self.is_forward(by, value):
             columns = [graph.forward([node], [one], value) for node in by]
             made = [columns[c][r] for r, c in order(value_spec, nested)]
         else:
@@ -207,18 +193,29 @@ class Jacobian(Derivative):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if current() is None and not self.has_aux:
             family, x, values = self.whole.prepare(args, kwargs)
-            if not values:
+            picked, by = self.chosen(family.spec)
+            if not values and self.is_large(family.last or family.add(x), picked):
                 entry, _ = family.at(x, lambda entry: entry.program)
-                picked, nested = self.chosen(family.spec)
-                forward = self.mode == "forward" or (self.mode is None and len(picked) < len(entry.nodes))
+                forward = self.is_forward(picked, entry.nodes)
+                direction = self.whole.forward if forward else self.whole.backward
                 count = len(picked) if forward else len(entry.nodes)
-                if count * entry.program.operations > UNROLLED:
-                    direction = self.whole.forward if forward else self.whole.backward
-                    jacobian = direction.in_lanes((*args, np.zeros(count)), kwargs, count)
-                    jacobian = jacobian.T if forward else jacobian
-                    made = iter([jacobian[r, c] for r, c in order(entry.spec, nested)])
-                    return unflatten(product(entry.spec, nested), made, structure.of_floats)
+                jacobian = direction.in_lanes((*args, np.zeros(count)), kwargs, count)
+                return laid_out(jacobian.T if forward else jacobian, entry.spec, by)
         return super().__call__(*args, **kwargs)
+
+    def is_forward(self, by: list[int], nodes: list[int]) -> bool:
+        return self.mode == "forward" or (self.mode is None and len(by) < len(nodes))
+
+    def is_large(self, entry: Entry, picked: list[int]) -> bool:
+        """Whether a sweep for each direction is too much to be written out as one program."""
+        count = len(picked) if self.is_forward(picked, entry.nodes) else len(entry.nodes)
+        return count * entry.program.operations > UNROLLED
+
+
+def laid_out(jacobian: Any, out: Spec, by: Spec) -> Any:
+    """The matrix, nested as `product(out, by)`; its numbers come in the order of `order`."""
+    parts = [jacobian[r.start : r.stop, c.start : c.stop].ravel() for r in blocks(out) for c in blocks(by)]
+    return structure.nested(product(out, by), np.concatenate(parts))
 
 
 class Whole(Recorded):
@@ -289,16 +286,20 @@ class Hessian(Jacobian):
         return graph.reverse([self.scalar(nodes, out)], [graph.new_number(1.0)], by), nested
 
 
-class Pushforward(Recorded):
-    """Of (primals, tangents): the function's result at the primals and its derivative along the tangents."""
+class OfPrimals(Recorded):
+    """A product with the Jacobian at the primals, of (primals, vector)."""
 
-    what = "jvp"
-
-    def call(self, primals: Any, tangents: Any) -> Any:
+    def call(self, primals: Any, vector: Any) -> Any:
         return self.f(*primals)
 
     def is_input(self, position: int, count: int) -> bool:
         return True
+
+
+class Pushforward(OfPrimals):
+    """Of (primals, tangents): the function's result at the primals and its derivative along the tangents."""
+
+    what = "jvp"
 
     def derive(
         self, graph: Graph, inputs: list[int], nodes: list[int], spec: Spec, out: Spec
@@ -310,16 +311,10 @@ class Pushforward(Recorded):
         return nodes + graph.forward(inputs[:n], inputs[n : 2 * n], nodes), ("tuple", (out, out), tuple)
 
 
-class Pullback(Recorded):
+class Pullback(OfPrimals):
     """Of (primals, cotangents): the product of the cotangents with the Jacobian at the primals."""
 
     what = "vjp"
-
-    def call(self, primals: Any, cotangents: Any) -> Any:
-        return self.f(*primals)
-
-    def is_input(self, position: int, count: int) -> bool:
-        return True
 
     def derive(
         self, graph: Graph, inputs: list[int], nodes: list[int], spec: Spec, out: Spec
