@@ -53,6 +53,7 @@ class Batch:
     answer: Callable[[], Answer]
     shared: np.ndarray[Any, Any] | None = None
     by: int = 0
+    outputs: int = 1  # more: the program gives a list, and the answer is (None, Jacobians of shape (samples, outputs, k))
 
     @property
     def samples(self) -> int:
