@@ -1,1 +1,1 @@
-"""Recorded programs against the rivals that can be installed; see README.md beside this file."""
+"""Adapters of `tapegrad bench --peers`, one file each; `tapegrad.bench.rival` says what is in one."""

@@ -7,8 +7,10 @@ import numpy as np
 from autograd import value_and_grad
 from autograd.scipy.special import erfc
 
-from .problems import call_price, heston_payoff, mlp_matrix_loss
+from ._problems import call_price, heston_payoff, mlp_matrix_loss
 
+NAME = "autograd"
+WAYS = {"vectorised": False}
 PACKAGE = "autograd"
 M = SimpleNamespace(exp=anp.exp, log=anp.log, sqrt=anp.sqrt, maximum=anp.maximum)
 M.cdf = lambda x: 0.5 * erfc(x * -(0.5**0.5))

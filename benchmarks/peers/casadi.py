@@ -5,8 +5,10 @@ from types import SimpleNamespace
 import casadi as ca
 import numpy as np
 
-from .problems import STEPS, call_price, heston_payoff, mlp_loss
+from ._problems import STEPS, call_price, heston_payoff, mlp_loss
 
+NAME = "CasADi"
+WAYS = {"SX": False}
 PACKAGE = "casadi"
 M = SimpleNamespace(exp=ca.exp, log=ca.log, sqrt=ca.sqrt, maximum=ca.fmax)
 M.cdf = lambda x: 0.5 * (1 + ca.erf(x * 0.5**0.5))

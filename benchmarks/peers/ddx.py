@@ -5,8 +5,10 @@ from types import SimpleNamespace
 import ddx
 import numpy as np
 
-from .problems import STEPS, call_price, heston_payoff, mlp_loss
+from ._problems import STEPS, call_price, heston_payoff, mlp_loss
 
+NAME = "ddx"
+WAYS = {"interpreter": False, "LLVM": True}
 PACKAGE = "ddx-ad"
 M = SimpleNamespace(exp=ddx.exp, log=ddx.log, sqrt=ddx.sqrt, maximum=ddx.max)
 M.cdf = lambda x: 0.5 * (1 + ddx.erf(x * 0.5**0.5))

@@ -9,8 +9,10 @@ import drjit as dr
 import numpy as np
 from drjit.llvm.ad import Float64, UInt32
 
-from .problems import RATE, STEPS, STRIKE, call_price, heston_step
+from ._problems import RATE, STEPS, STRIKE, call_price, heston_step
 
+NAME = "Dr.Jit"
+WAYS = {"LLVM": True}
 PACKAGE = "drjit"
 # dr.maximum becomes LLVM's fmaximum, which the LLVM 14 and 15 of our machine cannot compile
 M = SimpleNamespace(exp=dr.exp, log=dr.log, sqrt=dr.sqrt, maximum=lambda x, bound: dr.select(x > bound, x, bound))

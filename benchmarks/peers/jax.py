@@ -6,10 +6,12 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.special import erf
 
-from .problems import RATE, STRIKE, call_price, heston_step, mlp_matrix_loss
+from ._problems import RATE, STRIKE, call_price, heston_step, mlp_matrix_loss
 
 jax.config.update("jax_enable_x64", True)
 
+NAME = "jax"
+WAYS = {"jit, vectorised": True}
 PACKAGE = "jax"
 M = SimpleNamespace(
     exp=jnp.exp, log=jnp.log, sqrt=jnp.sqrt, maximum=jnp.maximum, cdf=lambda x: 0.5 * (1 + erf(x * 0.5**0.5))

@@ -5,8 +5,10 @@ import math
 import numba as nb
 import numpy as np
 
-from .problems import ALPHA, FLOOR, LAYERS, RATE, STEPS, STRIKE
+from ._problems import ALPHA, FLOOR, LAYERS, RATE, STEPS, STRIKE
 
+NAME = "numba"
+WAYS = {"gradient by hand": True}
 PACKAGE = "numba"
 N0, N1, N2, _ = LAYERS
 LANES = 64

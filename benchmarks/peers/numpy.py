@@ -3,8 +3,10 @@
 import numpy as np
 from scipy.special import ndtr
 
-from .problems import ALPHA, FLOOR, RATE, STEPS, STRIKE, matrices
+from ._problems import ALPHA, FLOOR, RATE, STEPS, STRIKE, matrices
 
+NAME = "numpy"
+WAYS = {"gradient by hand": False}
 PACKAGE = "numpy"
 BLOCK = 1000  # samples that are in the cache together: all at once take half as long again
 

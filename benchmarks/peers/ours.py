@@ -1,34 +1,50 @@
-"""tapegrad: the functions as they stand, through its public calls."""
-
-from types import SimpleNamespace
+"""tapegrad itself: eager Values, and functions recorded once and replayed."""
 
 import numpy as np
 
 import tapegrad as tg
+from tapegrad.bench.problem import functions
+from tapegrad.bench.rival import Scalars, for_ways
 
-from .problems import call_price, heston_payoff, mlp_loss
-
+NAME = "tapegrad"
 PACKAGE = "tapegrad"
-M = SimpleNamespace(exp=tg.exp, log=tg.log, sqrt=tg.sqrt, maximum=tg.maximum)
-M.cdf = lambda x: 0.5 * tg.erfc(x * -(0.5**0.5))
+WAYS = {"eager": False, "recorded": False}
+
+M = functions(tg.Value, tg.sum, tg.dot)
 
 
-def mlp(data, how):
-    f = tg.value_and_grad(lambda w: mlp_loss(w, data, tg.relu, tg.sum))
-    f(data.w)
-    return lambda: f(data.w_new)
+def gradient(y, xs):
+    y.backward()
+    return y.data, [x.grad for x in xs]
 
 
-def black_scholes(data, how):
-    f = tg.vmap(tg.value_and_grad(lambda *x: call_price(*x, M), argnums=(0, 1, 2, 3, 4)), threads=how.threads)
-    return lambda: f(*data.columns)
+@for_ways("eager")
+def scalars(how):
+    return Scalars(tg.Value, gradient, M)
 
 
-def heston(data, how):
-    f = tg.vmap(lambda p, z1, z2: heston_payoff(p, z1, z2, M), (None, 0, 0), reduce="mean", threads=how.threads)
-    f = tg.value_and_grad(f)
-    return lambda: f(data.p, data.z1, data.z2)
+@for_ways("recorded")
+def point(case, how):
+    f = tg.value_and_grad(lambda x: case.program(x, M))
+    f(np.asarray(case.elsewhere))
+    x = np.asarray(case.x)
+    return lambda: f(x)
 
 
-def numbers(result):
-    return np.asarray(result[0]), np.asarray(result[1])
+@for_ways("recorded")
+def batch(case, how):
+    if case.outputs > 1:
+        f = tg.vmap(tg.jacobian(lambda *x: case.program(*x, M), argnums=tuple(range(case.by))), threads=how.threads)
+        return lambda: (None, joined(f(*case.columns)))
+    if case.shared is None:
+        argnums = tuple(range(case.by)) if case.by > 1 else 0
+        f = tg.vmap(tg.value_and_grad(lambda *x: case.program(*x, M), argnums=argnums), threads=how.threads)
+        return lambda: f(*case.columns)
+    axes = (None, *[0] * len(case.columns))
+    f = tg.value_and_grad(tg.vmap(lambda *x: case.program(*x, M), axes, reduce="mean", threads=how.threads))
+    return lambda: f(case.shared, *case.columns)
+
+
+def joined(jacobians):
+    """The Jacobians by each argument as one of shape (samples, outputs, inputs)."""
+    return np.concatenate([j.reshape(*j.shape[:2], -1) for j in jacobians], axis=2)

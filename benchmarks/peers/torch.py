@@ -4,8 +4,10 @@ from types import SimpleNamespace
 
 import torch
 
-from .problems import call_price, heston_payoff, mlp_matrix_loss
+from ._problems import call_price, heston_payoff, mlp_matrix_loss
 
+NAME = "PyTorch"
+WAYS = {"vectorised": False, "scalars": False}
 PACKAGE = "torch"
 
 

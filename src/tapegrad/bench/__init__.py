@@ -1,10 +1,14 @@
 """`tapegrad bench`: the compiled core against the pure-Python reference and plain floats, checked equal, then timed.
 
 timing      samples, minimum and median; Python's cycle collector on or off and put back; the control
+problem     what is measured: a program, its point or its samples, an independent answer; `problems` are all of them
 backends    what a program is run on: reference, tapegrad, micrograd; and whether their bits are the same
-workloads   the list of what is measured, and the sizes
-graphs, moons, digits, memory, modes    the workloads; `neurons` is what the two training ones share
+points, batches     our own rows of a problem at one point and over many samples
+rivals      other libraries, each in a process of its own (`worker`), by the adapters of benchmarks/peers (`rival`)
+moons, gpt, digits, memory, growth, modes   the other workloads; `neurons` is what the training ones share
+workloads   the list of what is measured, and how large
 report      the table, the JSON file, the progress display; `machine` is where it was measured
+charts, changes     `--plot` and `--compare`
 """
 
 from __future__ import annotations
@@ -18,12 +22,19 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from tapegrad.bench.report import Report
+    from tapegrad.bench.workloads import Plan
+
 __all__ = ["add_arguments", "main", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `tapegrad bench`."""
-    parser.add_argument("--quick", action="store_true", help="smaller sizes: under 20 seconds in place of 2 minutes")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument(
+        "--quick", action="store_true", help="small sizes: under half a minute in place of 3; not for quoting"
+    )
+    size.add_argument("--full", action="store_true", help="every workload in all its sizes")
     parser.add_argument(
         "--only",
         action="append",
@@ -32,19 +43,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="only workloads whose name contains PATTERN or matches it as a glob; may be repeated",
     )
     parser.add_argument(
-        "--modes", action="store_true", help="only n forward sweeps against one reverse sweep, as --only modes"
+        "--peers",
+        default="none",
+        metavar="NAMES",
+        help="rivals to measure as well: all, none (as without it), or names with commas between; "
+        "what is not installed is skipped by name",
     )
     parser.add_argument(
-        "--plot", metavar="FILE", help="draw what modes has measured to FILE: .svg, .png or .pdf, with matplotlib"
+        "--threads", default="1", metavar="NUMBERS", help="of rivals in batches, with commas between; 1 without it"
     )
     parser.add_argument("--json", metavar="FILE", help="write every sample and the machine's facts to FILE as JSON")
-    parser.add_argument("--list", action="store_true", help="list the workloads and exit")  # fmt: skip
+    parser.add_argument("--plot", metavar="DIR", help="draw every workload to DIR, as SVG and PNG, with matplotlib")
+    parser.add_argument(
+        "--compare", metavar="OLD.json", help="say what has changed since an earlier --json, and fail if it is slower"
+    )
+    parser.add_argument(
+        "--modes", action="store_true", help="n forward sweeps against one reverse sweep, as --only costs/modes"
+    )
+    parser.add_argument("--list", action="store_true", help="list the workloads and the rivals, and exit")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `tapegrad bench` with the options `argv` and return its exit status.
 
-    0: measured; 1: a result of the compiled core was not the reference's; 2: a usage error; 130: interrupted.
+    0: measured; 1: a result of the compiled core was not the reference's or not the independent answer; 2: a usage
+    error; 3: slower than what `--compare` was given; 130: interrupted.
     """
     import argparse
 
@@ -55,36 +78,71 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure as the parsed `arguments` say and return the exit status; see `main`."""
-    from tapegrad.bench import modes, workloads
+    from tapegrad.bench import backends, changes, charts, modes, rivals, workloads
 
     if arguments.list:
-        print(f"{workloads.CONTROL[0]:10} {workloads.CONTROL[1]}")
-        for workload in workloads.WORKLOADS:
-            print(f"{workload.name:10} {workload.summary}")
+        listing()
         return 0
     try:
         chosen = workloads.choose(arguments.only + [modes.NAME] * arguments.modes)
+        level = "quick" if arguments.quick else "full" if arguments.full else "default"
+        plan = workloads.Plan(level, tuple(rivals.choose(arguments.peers)), counts(arguments.threads))
+        old = None if arguments.compare is None else changes.read(arguments.compare)
         if arguments.json is not None:
             writable(arguments.json)
         if arguments.plot is not None:
-            if modes.NAME not in chosen:
-                raise ValueError("--plot draws what modes measures, which was not asked for: add --modes")
-            modes.require_matplotlib(arguments.plot)
-            writable(arguments.plot, "--plot")
-        from tapegrad.bench import backends
-
+            charts.require(arguments.plot)
         backends.require_compiled()
     except ValueError as error:
         print(f"tapegrad bench: {error}", file=sys.stderr)
         return 2
     try:
-        return measure_all(chosen, arguments.quick, arguments.json, arguments.plot)
+        report = measure_all(chosen, plan)
     except KeyboardInterrupt:
         print("tapegrad bench: interrupted", file=sys.stderr)
         return 130
+    try:
+        if arguments.json is not None:
+            report.write(arguments.json)
+        if arguments.plot is not None:
+            charts.draw(report.data, arguments.plot)
+    except OSError as error:
+        print(f"tapegrad bench: {error.filename}: {error.strerror or error}", file=sys.stderr)
+        return 2
+    if report.mismatches:
+        return 1
+    if old is not None:
+        comparison = changes.compare(old, report.data)
+        print(comparison)
+        return 3 if comparison.slower else 0
+    return 0
 
 
-def writable(path: str, option: str = "--json") -> None:
+def listing() -> None:
+    """Print the workloads and the rivals."""
+    from tapegrad.bench import rivals, workloads
+
+    print(f"{workloads.CONTROL[0]:28} {workloads.CONTROL[1]}")
+    for workload in workloads.WORKLOADS:
+        print(f"{workload.name:28} {workload.summary}")
+    print("\nrivals, for --peers:")
+    for contender in rivals.contenders():
+        if contender.module != rivals.OURS:
+            print(f"{contender.label:28} {'compiles' if contender.compiles else 'compiles nothing'}")
+
+
+def counts(text: str) -> tuple[int, ...]:
+    """The numbers of threads in `text`."""
+    try:
+        numbers = tuple(int(number) for number in text.split(","))
+    except ValueError:
+        numbers = ()
+    if not numbers or min(numbers) < 1:
+        raise ValueError(f"--threads {text}: whole numbers from 1, with commas between")
+    return numbers
+
+
+def writable(path: str) -> None:
     """Raise ValueError unless a file can be written at `path`: before minutes are spent, not after."""
     try:
         with open(path, "ab") as file:
@@ -92,19 +150,18 @@ def writable(path: str, option: str = "--json") -> None:
         if empty:
             Path(path).unlink()
     except OSError as error:
-        raise ValueError(f"{option} {path}: {error.strerror or error}") from error
+        raise ValueError(f"--json {path}: {error.strerror or error}") from error
 
 
-def measure_all(chosen: list[str], quick: bool, json_path: str | None, plot_path: str | None) -> int:
-    from tapegrad.bench import modes, workloads
+def measure_all(chosen: list[str], plan: Plan) -> Report:
+    from tapegrad.bench import workloads
     from tapegrad.bench.backends import Mismatch, Skip
     from tapegrad.bench.machine import facts
     from tapegrad.bench.report import Progress, Report
     from tapegrad.bench.timing import control
 
     started = time.perf_counter()
-    report = Report(facts(), quick, *([modes.LEGEND] if chosen == [modes.NAME] else []))
-    sizes = workloads.QUICK if quick else workloads.FULL
+    report = Report(facts(), plan.level)
     with Progress() as progress:
         progress.enter("control")
         before = control()
@@ -116,7 +173,7 @@ def measure_all(chosen: list[str], quick: bool, json_path: str | None, plot_path
             report.section(workload.name, workload.summary)
             progress.enter(workload.name)
             try:
-                for item in workload.measure(sizes, progress):
+                for item in workload.measure(plan, progress):
                     progress.clear()
                     report.add(item)
             except Skip as skip:
@@ -128,15 +185,4 @@ def measure_all(chosen: list[str], quick: bool, json_path: str | None, plot_path
         after = control()
     report.control(after, before)
     report.finish(time.perf_counter() - started)
-    results = report.results(modes.NAME)
-    for option, path, write in (
-        ("--json", json_path, report.write),
-        ("--plot", plot_path if results else None, lambda path: modes.picture(results).savefig(path)),
-    ):
-        try:
-            if path is not None:
-                write(path)
-        except OSError as error:
-            print(f"tapegrad bench: {option} {path}: {error.strerror or error}", file=sys.stderr)
-            return 2
-    return 1 if report.mismatches else 0
+    return report

@@ -26,11 +26,17 @@ class Mismatch(Exception):  # noqa: N818 - the name of what was found
 
 @dataclass(frozen=True)
 class Backend:
-    """A `Value` class and the `dot` that goes with it."""
+    """A `Value` class and the `sum` and `dot` that go with it."""
 
     name: str
     value: Any
+    sum: Any
     dot: Any
+
+    @property
+    def names(self) -> tuple[Any, Any, Any]:
+        """What `problem.functions` makes an `m` of."""
+        return self.value, self.sum, self.dot
 
 
 MICROGRAD_NOTE = (
@@ -44,18 +50,18 @@ BASE_ON, BASE_OFF, OURS, FLOATS = "baseline, collector on", "baseline, collector
 
 def reference() -> Backend:
     module = import_module("tapegrad.reference")
-    return Backend("reference", module.Value, module.dot)
+    return Backend("reference", module.Value, module.sum, module.dot)
 
 
 def compiled() -> Backend:
     module = import_module("tapegrad.value")
-    return Backend("tapegrad", module.Value, module.dot)
+    return Backend("tapegrad", module.Value, module.sum, module.dot)
 
 
 def micrograd() -> Backend:
-    """micrograd 0.1.0 itself, which has no `dot`; Skip if it is not installed."""
+    """micrograd 0.1.0 itself, which has neither `sum` nor `dot`; Skip if it is not installed."""
     try:
-        return Backend("micrograd", import_module("micrograd.engine").Value, None)
+        return Backend("micrograd", import_module("micrograd.engine").Value, None, None)
     except ImportError:
         raise Skip("micrograd as a second baseline: pip install micrograd==0.1.0") from None
 

@@ -26,13 +26,13 @@ from tapegrad.bench.backends import (
     reference,
 )
 from tapegrad.bench.report import Row, rows
-from tapegrad.bench.timing import Timing, collector, hidden, looped
+from tapegrad.bench.timing import Measured, Timing, collector, hidden, looped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tapegrad.bench.report import Progress
-    from tapegrad.bench.workloads import Sizes
+    from tapegrad.bench.workloads import Plan
 
 SIZES = [16, 10]
 SEED = 0
@@ -149,7 +149,7 @@ class Run:
             self.timing.samples.append(perf_counter() - start)
 
 
-def train(sizes: Sizes, progress: Progress) -> Iterator[Row | str | Epoch]:
+def train(plan: Plan, progress: Progress) -> Iterator[Row | str | Epoch]:
     data, held_out = examples()
     yield (
         f"{len(data):,} images to train on, {len(held_out)} held out; MLP(64, {SIZES}), batches of {BATCH}. "
@@ -161,7 +161,7 @@ def train(sizes: Sizes, progress: Progress) -> Iterator[Row | str | Epoch]:
         OURS: Run(Training(compiled(), data), True, Timing(), []),
     }
     with hidden():
-        for _ in range(sizes.steps):
+        for _ in range(plan.sizes.steps):
             for run in runs.values():
                 run.step()
             progress.tick()
@@ -170,7 +170,7 @@ def train(sizes: Sizes, progress: Progress) -> Iterator[Row | str | Epoch]:
         check_equal(f"digits, losses ({key})", ours.losses, runs[key].losses)
         check_equal(f"digits, parameters ({key})", ours.training.parameters(), runs[key].training.parameters())
     yield (
-        f"{sizes.steps} steps on the reference and on tapegrad: all {sizes.steps} losses and all "
+        f"{plan.sizes.steps} steps on the reference and on tapegrad: all {plan.sizes.steps} losses and all "
         f"{len(ours.training.parameters()):,} parameters after them are equal to the bit. "
         f"So far right on {ours.training.accuracy(data):.1%} of the training and "
         f"{ours.training.accuracy(held_out):.1%} of the held-out images."
@@ -179,9 +179,9 @@ def train(sizes: Sizes, progress: Progress) -> Iterator[Row | str | Epoch]:
     loss, batch = FloatLoss(), ours.training.batch()
     floats = looped(lambda: loss(batch))
     timings[FLOATS] = Timing([floats()[""] for _ in range(5)])
-    yield from rows("training step", {"": timings}, "ms", 1e3)
+    yield from rows("training step", Measured({"": timings}, steady=True), "ms", 1e3)
     yield "The same training from its start, on tapegrad alone:"
-    yield from epochs(Training(compiled(), data), held_out, sizes.epochs, progress)
+    yield from epochs(Training(compiled(), data), held_out, plan.sizes.epochs, progress)
 
 
 @dataclass

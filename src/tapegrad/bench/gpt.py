@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from tapegrad.bench.report import Progress
-    from tapegrad.bench.workloads import Sizes
+    from tapegrad.bench.workloads import Plan
 
 OURS, OWN = "gpt.py", "gpt_own_value.py"
 CHECKOUTS = [Path(__file__).parents[3], Path()]  # where an editable install comes from; where `pip install .` was typed
@@ -78,7 +78,7 @@ def nodes(root: Any) -> int:
     return len(seen)
 
 
-def step(sizes: Sizes, progress: Progress) -> Iterator[Row | str]:
+def step(plan: Plan, progress: Progress) -> Iterator[Row | str]:
     folder = examples()
     progress.say("checking")
     ours, own = load(folder / OURS), load(folder / OWN)
@@ -90,4 +90,4 @@ def step(sizes: Sizes, progress: Progress) -> Iterator[Row | str]:
         f"{len(base.training.model.parameters):,} parameters, {size:,} nodes a step (the name {base.name!r}). "
         f"The baseline is the class of about 70 lines in examples/{OWN}; losses and parameters are equal to the bit."
     )
-    yield from rows("training step", measure(contenders(base, fast), progress.tick, sizes.pace), "ms", 1e3, "own class")
+    yield from rows("training step", measure(contenders(base, fast), progress.tick, plan.pace), "ms", 1e3, "own class")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tapegrad.bench.report import MemoryRow, Progress
-    from tapegrad.bench.workloads import Sizes
+    from tapegrad.bench.workloads import Plan
 
 STATUS = Path("/proc/self/status")
 
@@ -59,16 +59,16 @@ def in_a_process(module: str, held: bool, nodes: int) -> tuple[float, float]:
     return float(built), float(peak)
 
 
-def per_node(sizes: Sizes, progress: Progress) -> Iterator[MemoryRow | str]:
+def per_node(plan: Plan, progress: Progress) -> Iterator[MemoryRow | str]:
     from tapegrad.bench.report import MemoryRow
 
     if not STATUS.exists():
         raise Skip("memory needs /proc/self/status, which this system does not have")
-    yield f"A chain of {sizes.memory:,} operations. In the reference a node is a Python object, held or not."
+    yield f"A chain of {plan.sizes.memory:,} operations. In the reference a node is a Python object, held or not."
     for title, held in [("only the result held", False), ("every Value held", True)]:
-        base = in_a_process("tapegrad.reference", held, sizes.memory)
+        base = in_a_process("tapegrad.reference", held, plan.sizes.memory)
         progress.tick()
-        ours = in_a_process("tapegrad.value", held, sizes.memory)
+        ours = in_a_process("tapegrad.value", held, plan.sizes.memory)
         progress.tick()
         yield MemoryRow(f"{title}, built", base[0], ours[0])
         yield MemoryRow(f"{title}, peak of backward", base[1], ours[1])

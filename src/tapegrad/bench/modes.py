@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -19,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tapegrad.bench.report import Progress
-    from tapegrad.bench.workloads import Sizes
+    from tapegrad.bench.workloads import Plan
 
-NAME = "modes"
+NAME = "costs/modes"
 REVERSE, FORWARD, DIFFERENCES = "one reverse sweep", "n forward sweeps", "2n values"
 STEP = 1e-6  # of the differences
 AGREE, NEAR = 1e-12, 1e-6  # how far the modes, and how far the differences, may lie from the formula
@@ -171,32 +169,21 @@ def growths(rows: list[ModesRow]) -> Iterator[Growth]:
         yield fitted(what, [row.inputs for row in rows], [getattr(row, name) for row in rows])
 
 
-def modes(sizes: Sizes, progress: Progress) -> Iterator[ModesRow | Growth | str]:
+def modes(plan: Plan, progress: Progress) -> Iterator[ModesRow | Growth | str]:
     yield NOTE
     rows = []
-    for n in sizes.inputs:
+    for n in plan.sizes.inputs:
         progress.say(f"n = {n}")
         x, by = ways(n)
         error = errors(x, by)
         contenders = [Contender(key, looped(gradient)) for key, gradient in by.items()]
-        times = {key: timing.min for key, timing in measure(contenders, progress.tick, sizes.pace)[""].items()}
+        times = {key: timing.min for key, timing in measure(contenders, progress.tick, plan.pace).phases[""].items()}
         rows.append(ModesRow(n, *(times[key] for key in by), *(error[key] for key in by)))
         yield rows[-1]
     yield from growths(rows)
 
 
 # ---- the picture ----
-
-
-def require_matplotlib(path: str) -> None:
-    """Raise ValueError where matplotlib is missing or cannot write such a file: before anything is measured."""
-    try:
-        backend = import_module("matplotlib.backend_bases")
-    except ImportError:
-        raise ValueError("--plot needs matplotlib: pip install 'tapegrad[plots]'") from None
-    known = sorted(backend.FigureCanvasBase.get_supported_filetypes())
-    if Path(path).suffix[1:].lower() not in known:
-        raise ValueError(f"--plot {path}: the name must end in one of {', '.join(known)}")
 
 
 def picture(results: list[dict[str, Any]]) -> Any:

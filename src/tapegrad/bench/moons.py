@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tapegrad.bench.report import Progress
-    from tapegrad.bench.workloads import Sizes
+    from tapegrad.bench.workloads import Plan
 
 SIZES = [16, 16, 1]
 SEED = 1337  # the demo's
@@ -140,8 +140,8 @@ def micrograds_own() -> Any:
 VARIANTS = [("step, neurons in Python", python_neurons), ("step, tapegrad.nn", dot_neurons)]
 
 
-def step(sizes: Sizes, progress: Progress) -> Iterator[Row | str]:
-    xs, ys, source = points(sizes.points)
+def step(plan: Plan, progress: Progress) -> Iterator[Row | str]:
+    xs, ys, source = points(plan.sizes.points)
     yield f"{len(xs)} points: {source}. Floats: the forward pass alone, with neurons in Python, in every row."
     floats = looped(float_forward(xs, ys))
     for title, make in VARIANTS:
@@ -149,7 +149,7 @@ def step(sizes: Sizes, progress: Progress) -> Iterator[Row | str]:
         base, ours = (Training(b.value, make(b), xs, ys) for b in (reference(), compiled()))
         with collector(False):
             check_equal(f"two moons, {title}, {CHECKED_STEPS} steps", ours.checked(), base.checked())
-        timings = measure(contenders(base.timed, ours.timed, floats), progress.tick, sizes.pace)
+        timings = measure(contenders(base.timed, ours.timed, floats), progress.tick, plan.pace)
         yield from rows(title, timings, "ms", 1e3)
     try:
         micrograd()
@@ -161,5 +161,5 @@ def step(sizes: Sizes, progress: Progress) -> Iterator[Row | str]:
         theirs = Training(micrograd().value, micrograds_own(), xs, ys)
         ours = Training(compiled().value, make(compiled()), xs, ys)
         check_close(f"two moons, {title}", [ours.step()[0], *ours.numbers()], [theirs.step()[0], *theirs.numbers()])
-        timings = measure(contenders(theirs.timed, ours.timed, floats), progress.tick, sizes.pace)
+        timings = measure(contenders(theirs.timed, ours.timed, floats), progress.tick, plan.pace)
         yield from rows(title, timings, "ms", 1e3, baseline="micrograd")

@@ -45,7 +45,8 @@ class Batch:
 
     `columns` are arrays of shape (samples,) or (samples, k); a program gets of each a number, or k of them. `shared` is
     an array that all samples share, or None: then `program(*columns_of_a_sample, m)`. Derivatives are wanted by the
-    first `by` columns, sample by sample; or, if `shared` is there, by it, and of the mean over the samples.
+    first `by` columns, sample by sample; or, if `shared` is there, by it, and of the mean over the samples. Derivatives
+    by one column have its shape; those by several columns of numbers the shape (by, samples).
     """
 
     program: Callable[..., Any]
@@ -53,7 +54,9 @@ class Batch:
     answer: Callable[[], Answer]
     shared: np.ndarray[Any, Any] | None = None
     by: int = 0
-    outputs: int = 1  # more: the program gives a list, and the answer is (None, Jacobians of shape (samples, outputs, k))
+    outputs: int = (
+        1  # more: the program gives a list, and the answer is (None, Jacobians of shape (samples, outputs, k))
+    )
 
     @property
     def samples(self) -> int:
@@ -103,13 +106,14 @@ class Problem:
 
 def functions(value: Any = None, sum: Any = None, dot: Any = None) -> SimpleNamespace:
     """The `m` of a class of Values, by its methods; of plain floats without one."""
-    if value is None:
-        maximum, names = max, math
-        relu: Any = lambda x: max(x, 0.0)
-    else:
-        maximum, names, relu = value.maximum, value, value.relu
+    maximum, names, relu = (max, math, positive) if value is None else (value.maximum, value, value.relu)
     m = {name: getattr(names, name) for name in ("exp", "log", "sqrt", "sin", "cos", "tanh", "erfc")}
     return SimpleNamespace(**m, maximum=maximum, relu=relu, sum=sum or total, dot=dot or product)
+
+
+def positive(x: float) -> float:
+    """max(x, 0)."""
+    return x if x > 0 else 0.0
 
 
 def total(xs: Sequence[Any]) -> Any:

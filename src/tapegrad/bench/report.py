@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 import sys
 import textwrap
 from dataclasses import asdict, dataclass, field, is_dataclass
@@ -10,13 +11,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tapegrad.bench.backends import BASE_OFF, BASE_ON, FLOATS, OURS
-from tapegrad.bench.timing import SPIN_OPERATIONS, Timing
+from tapegrad.bench.timing import DRIFT, SPIN_OPERATIONS, Measured, Timing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 WIDTH = 116
-DRIFT = 0.25  # of the control, beyond which the figures are said to be doubtful  # fmt: skip
+FORMAT = 2  # of the JSON
 
 LEGEND = """\
 Each time is the smallest of up to 15 samples; "+4%" behind it says that the median lies 4% above; without it there
@@ -26,18 +27,26 @@ with it on. "faster than" is how many times as long as tapegrad each of the two 
 arithmetic on plain Python floats, which gives no derivatives; "tapegrad / floats" is how many times as long
 tapegrad takes. The baseline is tapegrad.reference, the same Value in pure Python, unless the line says micrograd.
 Before a ratio is printed, results and gradients of tapegrad and of the reference have been compared and found equal
-to the last bit."""
+to the last bit, and the same as an answer found in another way. "drift" in place of a ratio: arithmetic that does not
+touch tapegrad, timed before and after, did not take the same time, twice; run again."""
 
 
 @dataclass
 class Row:
-    """One line of the table: timings in seconds by contender, shown in `unit` after multiplying by `scale`."""
+    """One line of the table: timings in seconds by contender, shown in `unit` after multiplying by `scale`.
+
+    `whole` rows are those of whole workloads, which geometric means are taken of; ratios of rows that are not `steady`,
+    because the control drifted meanwhile, are not printed.
+    """
 
     title: str
     unit: str
     scale: float
     timings: dict[str, Timing]
     baseline: str = "reference"
+    whole: bool = False
+    steady: bool = True
+    size: int | None = None
 
     def ratio(self, over: str, under: str) -> float | None:
         if over not in self.timings or under not in self.timings:
@@ -59,14 +68,15 @@ class Row:
         return f"{digits3(timing.min * self.scale)}{spread:>5}"
 
     def cells(self) -> list[str]:
-        on, off, floats = (times(ratio) for ratio in self.ratios().values())
+        on, off, floats = (times(ratio) if self.steady else "drift" for ratio in self.ratios().values())
         return [f"{self.title} ({self.unit})", self.baseline, self.cell(BASE_ON), self.cell(BASE_OFF), self.cell(OURS),
                 on, off, self.cell(FLOATS), floats]  # fmt: skip
 
     def as_json(self) -> dict[str, Any]:
         times = {key: {"min_s": t.min, "median_s": t.median, "samples_s": t.samples} for key, t in self.timings.items()}
-        facts = {"row": self.title, "baseline": self.baseline, "unit": self.unit, "unit_per_second": self.scale}
-        return {**facts, "times": times, "ratios": self.ratios()}
+        facts = {"row": self.title, "baseline": self.baseline, "unit": self.unit, "unit_per_second": self.scale,
+                 "whole": self.whole, "steady": self.steady, "size": self.size}  # fmt: skip
+        return {**facts, "times": times, "ratios": self.ratios() if self.steady else None}
 
 
 @dataclass
@@ -82,12 +92,11 @@ class MemoryRow:
         return f"{self.title:40} reference {self.reference:6.0f}   tapegrad {self.tapegrad:5.0f}   {saving:>5} smaller"
 
 
-def rows(
-    title: str, timings: dict[str, dict[str, Timing]], unit: str, scale: float, baseline: str = "reference"
-) -> Iterator[Row]:
-    """A row for each phase."""
-    for phase, by_key in timings.items():
-        yield Row(": ".join(filter(None, (title, phase))), unit, scale, by_key, baseline)
+def rows(title: str, measured: Measured, unit: str, scale: float, baseline: str = "reference") -> Iterator[Row]:
+    """A row for each phase; the one without a name is the whole."""
+    for phase, by_key in measured.phases.items():
+        whole = ": ".join(filter(None, (title, phase)))
+        yield Row(whole, unit, scale, by_key, baseline, whole=not phase, steady=measured.steady)
 
 
 def digits3(x: float) -> str:
@@ -115,21 +124,18 @@ def table_line(cells: list[str]) -> str:
 class Report:
     """Prints what it is given as it comes, and remembers it for JSON."""
 
-    def __init__(self, machine: dict[str, str | int | None], quick: bool, legend: str = LEGEND) -> None:
+    def __init__(self, machine: dict[str, str | int | None], level: str) -> None:
         self.data: dict[str, Any] = {
-            "machine": machine, "started": datetime.now(UTC).isoformat(timespec="seconds"), "quick": quick,
+            "format": FORMAT, "machine": machine, "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "level": level,
             "control": [], "workloads": [], "skipped": [], "mismatches": [],
         }  # fmt: skip
         print(f"tapegrad {machine['tapegrad']}, commit {machine['commit'] or 'unknown (not run from a checkout)'}")
         print(f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}")
         print(f"{machine['python']}, {machine['compiler']}")
-        print("\n" + legend)
-        if quick:
+        print("\n" + LEGEND)
+        if level == "quick":
             print("--quick: small sizes and few samples; quote figures of a full run.")
-
-    def results(self, name: str) -> list[dict[str, Any]]:
-        """The results of a workload; none if it was not measured, or not to the end."""
-        return next((w["results"] for w in self.data["workloads"] if w["name"] == name), [])
 
     @property
     def mismatches(self) -> list[str]:
@@ -157,21 +163,22 @@ class Report:
     def section(self, name: str, summary: str) -> None:
         self.rows: list[dict[str, Any]] = []
         self.data["workloads"].append({"name": name, "summary": summary, "results": self.rows})
-        self.headed = False
-        print(f"\n{name}: {summary}", flush=True)
+        self.headed: type | None = None  # what the heading above is of
+        print(flush=True)
+        print(textwrap.fill(f"{name}: {summary}", WIDTH))
 
     def add(self, item: Row | Any) -> None:
         """Print a row of the table, or anything else by its str; keep it if it is a result."""
         if isinstance(item, Row):
-            if not self.headed:
+            if self.headed is not Row:
                 print("\n".join(map(table_line, HEADINGS)))
-                self.headed = True
+                self.headed = Row
             print(table_line(item.cells()), flush=True)
             self.rows.append(item.as_json())
         elif is_dataclass(item) and not isinstance(item, type):
-            if not self.headed and hasattr(item, "heading"):
+            if self.headed is not type(item) and hasattr(item, "heading"):
                 print(textwrap.indent(item.heading, "  "))
-                self.headed = True
+                self.headed = type(item)
             print(f"  {item}", flush=True)
             self.rows.append(asdict(item))
         else:
@@ -192,8 +199,32 @@ class Report:
     def finish(self, seconds: float) -> None:
         self.data["seconds"] = seconds
         if self.mismatches:
-            print(f"\nFAILED: {len(self.mismatches)} workloads do not agree with the reference.")
+            print(f"\nFAILED: {len(self.mismatches)} workloads do not agree with the reference or the answer.")
+        self.means()
         print(f"\nThe whole run took {seconds:.0f} s.")
+
+    def means(self) -> None:
+        """Print the geometric means of the ratios to the reference, group by group, over whole workloads."""
+        by_group: dict[str, dict[str, list[float]]] = {}
+        for workload in self.data["workloads"]:
+            group = workload["name"].partition("/")[0]
+            for row in workload["results"]:
+                if row.get("whole") and row["baseline"] == "reference" and row["ratios"]:
+                    for key, ratio in row["ratios"].items():
+                        if ratio is not None:
+                            by_group.setdefault(group, {}).setdefault(key, []).append(ratio)
+        self.data["geometric_means"] = {
+            group: {key: statistics.geometric_mean(ratios) for key, ratios in by_key.items()}
+            for group, by_key in by_group.items()
+        }
+        for group, means in self.data["geometric_means"].items():
+            on, off, floats = (
+                times(means.get(key)) for key in ("faster_than_gc_on", "faster_than_gc_off", "times_floats")
+            )
+            print(
+                f"\n{group}: geometric mean over {len(by_group[group]['faster_than_gc_off'])} rows: {off} faster than "
+                f"the reference with the collector off, {on} on; {floats} the time of plain floats."
+            )
 
     def write(self, path: str) -> None:
         with open(path, "w", encoding="utf-8") as file:

@@ -1,0 +1,1 @@
+"""The physical limits of the machine, measured in the same run."""
