@@ -1,7 +1,44 @@
 """The problems, in the order in which they are measured."""
 
-from tapegrad.bench.problems import speelpenning
+from tapegrad.bench.problems import (
+    advection,
+    black_scholes,
+    bundle_adjustment,
+    chains,
+    determinant,
+    dot,
+    gmm,
+    heston,
+    k_means,
+    least_squares,
+    log_sum_exp,
+    lstm,
+    mlp,
+    ode,
+    recurrence,
+    rosenbrock,
+    speelpenning,
+)
 
 PROBLEMS = [
+    chains.WIDE,
+    chains.CHAIN,
+    chains.DEEP,
+    dot.PROBLEM,
+    recurrence.PROBLEM,
+    rosenbrock.PROBLEM,
+    mlp.PROBLEM,
+    black_scholes.PROBLEM,
+    heston.PROBLEM,
+    advection.LAX_WENDROFF,
+    advection.TOON,
     speelpenning.PROBLEM,
+    log_sum_exp.PROBLEM,
+    least_squares.PROBLEM,
+    determinant.PROBLEM,
+    ode.PROBLEM,
+    gmm.PROBLEM,
+    bundle_adjustment.PROBLEM,
+    lstm.PROBLEM,
+    k_means.PROBLEM,
 ]
