@@ -161,7 +161,7 @@ def measure_all(chosen: list[str], plan: Plan) -> Report:
     from tapegrad.bench.timing import control
 
     started = time.perf_counter()
-    report = Report(facts(), plan.level)
+    report = Report(facts(), plan.level, legend=any(not name.startswith(("control", "costs/")) for name in chosen))
     with Progress() as progress:
         progress.enter("control")
         before = control()

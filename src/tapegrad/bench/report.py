@@ -124,7 +124,7 @@ def table_line(cells: list[str]) -> str:
 class Report:
     """Prints what it is given as it comes, and remembers it for JSON."""
 
-    def __init__(self, machine: dict[str, str | int | None], level: str) -> None:
+    def __init__(self, machine: dict[str, str | int | None], level: str, legend: bool = True) -> None:
         self.data: dict[str, Any] = {
             "format": FORMAT, "machine": machine, "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "level": level,
@@ -133,7 +133,8 @@ class Report:
         print(f"tapegrad {machine['tapegrad']}, commit {machine['commit'] or 'unknown (not run from a checkout)'}")
         print(f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}")
         print(f"{machine['python']}, {machine['compiler']}")
-        print("\n" + LEGEND)
+        if legend:
+            print("\n" + LEGEND)
         if level == "quick":
             print("--quick: small sizes and few samples; quote figures of a full run.")
 
