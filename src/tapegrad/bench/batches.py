@@ -60,7 +60,7 @@ def rows(problem: Problem, plan: Plan, progress: Progress) -> Iterator[Row | str
     for size in plan.sizes_of(problem):
         progress.say(f"{size:,}, checking")
         case, few = problem.make(size), problem.make(FEW)
-        title = f"{size:,} {problem.of}"
+        yield f"{size:,} {problem.of}; Values, in Python, are given {FEW} of them:"
         theirs, eager = one_by_one(few, reference()), one_by_one(few, compiled())
         with collector(False):
             got = eager()
@@ -77,11 +77,11 @@ def rows(problem: Problem, plan: Plan, progress: Progress) -> Iterator[Row | str
         lanes = {"vmap": 1} | ({"vmap, 2 threads": 2} if cores() > 1 else {})
         for key, threads in lanes.items():
             run = ours.batch(case, How("recorded", threads))
-            check_answer(f"{problem.name}, {title}, {key}", run(), wanted)
+            check_answer(f"{problem.name}, {size:,} {problem.of}, {key}", run(), wanted)
             timed.append(Contender(key, looped(run)))
         measured = measure(timed, progress.tick, plan.pace)
         timings = measured.phases[""]
         row = partial(Row, unit=problem.unit, scale=problem.scale(size), steady=measured.steady, size=size)
         for key in (OURS, *lanes):
             label = "eager, one by one" if key == OURS else key
-            yield row(f"{title}, {label}", timings={**timings, OURS: timings[key]}, whole=key == "vmap")
+            yield row(label, timings={**timings, OURS: timings[key]}, whole=key == "vmap")

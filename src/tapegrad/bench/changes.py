@@ -16,7 +16,7 @@ from tapegrad.bench.report import FORMAT
 
 SLOWER, MUCH_SLOWER = 1.10, 1.50  # in the geometric mean, and on one workload, from which a comparison fails
 
-Key = tuple[str, str, str]
+Key = tuple[str, str, str]  # the workload, with its size if it has one; the row; the baseline
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Comparison:
         lines = ["", "new / old, both over the control of their run; below 1 is faster now"]
         for (workload, row, baseline), ratio in self.ratios.items():
             mark = "  SLOWER" if ratio > MUCH_SLOWER else ""
-            lines.append(f"{workload:28} {row + ', ' + baseline:60} {ratio:6.2f}{mark}")
+            lines.append(f"{workload:40} {row + ', ' + baseline:50} {ratio:6.2f}{mark}")
         for which, keys in (("old", self.only_old), ("new", self.only_new)):
             lines += [f"only in the {which} run: {', '.join(key)}" for key in keys]
         lines += self.notes
@@ -61,7 +61,7 @@ def read(path: str) -> dict[str, Any]:
         raise ValueError(f"--compare {path}: not written by this version of `tapegrad bench --json`")
     try:
         relative_times(data)
-    except (KeyError, TypeError, IndexError, ZeroDivisionError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, ZeroDivisionError) as error:
         raise ValueError(f"--compare {path}: damaged: {error!r}") from error
     return data
 
@@ -73,7 +73,8 @@ def relative_times(data: dict[str, Any]) -> dict[Key, float]:
     for workload in data["workloads"]:
         for row in workload["results"]:
             if "times" in row and row["steady"] and OURS in row["times"]:
-                times[workload["name"], row["row"], row["baseline"]] = float(row["times"][OURS]["min_s"]) / control
+                name = workload["name"] + (f" at {row['size']:,}" if row["size"] else "")
+                times[name, row["row"], row["baseline"]] = float(row["times"][OURS]["min_s"]) / control
     return times
 
 

@@ -56,8 +56,7 @@ def timed(workload: dict[str, Any]) -> Iterator[tuple[int | None, Bar, Callable[
     """What was timed on whole workloads: (size, bar, seconds to the unit, unit)."""
     rows = [row for row in workload["results"] if row.get("whole") and row["steady"]]
     for row in rows:
-        way = row["row"].rpartition(", ")[2] if "," in row["row"] else ""
-        label = {OURS: f"tapegrad {way}".strip() if way in ("recorded", "vmap") else "tapegrad"}
+        label = {OURS: "tapegrad" + (f" {row['row']}" if row["row"] in ("recorded", "vmap") else "")}
         label |= {key: text.format(row["baseline"]) for key, text in BASELINES.items()}
         for key, times in row["times"].items():
             if key in label:

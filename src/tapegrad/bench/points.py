@@ -92,12 +92,13 @@ def rows(problem: Problem, plan: Plan, progress: Progress) -> Iterator[Row | str
     for size in plan.sizes_of(problem):
         progress.say(f"{size:,}, checking")
         case = problem.make(size)
-        title = f"{size:,} {problem.of}"
+        what = f"{problem.name}, {size:,} {problem.of}"
+        yield f"{size:,} {problem.of}:"
         wanted = case.answer()
         with collector(False):
             theirs, ours = (answer(case, backend) for backend in (reference(), compiled()))
-        check_equal(f"{problem.name}, {title}", [ours[0], *ours[1]], [theirs[0], *theirs[1]])
-        check_answer(f"{problem.name}, {title}, eager", ours, wanted)
+        check_equal(what, [ours[0], *ours[1]], [theirs[0], *theirs[1]])
+        check_answer(f"{what}, eager", ours, wanted)
         timed = [
             Contender(BASE_ON, on(case, reference()), gc_on=True),
             Contender(BASE_OFF, on(case, reference()), gc_on=False),
@@ -106,14 +107,14 @@ def rows(problem: Problem, plan: Plan, progress: Progress) -> Iterator[Row | str
         ]
         if not eager_only:
             run = recorded(case)
-            check_answer(f"{problem.name}, {title}, recorded", run(), wanted)
+            check_answer(f"{what}, recorded", run(), wanted)
             timed.append(Contender(RECORDED_KEY, looped(run)))
         measured = measure(timed, progress.tick, plan.pace)
         row = partial(Row, unit=problem.unit, scale=problem.scale(size), steady=measured.steady, size=size)
-        yield from (eager_rows if eager_only else both_rows)(title, measured, row)
+        yield from (eager_rows if eager_only else both_rows)(measured, row)
 
 
-def eager_rows(title: str, measured: Measured, row: Callable[..., Row]) -> Iterator[Row]:
+def eager_rows(measured: Measured, row: Callable[..., Row]) -> Iterator[Row]:
     """Floats are the build, and all there is to it."""
     by_phase = measured.phases
     of_floats = by_phase[""][FLOATS]
@@ -121,12 +122,12 @@ def eager_rows(title: str, measured: Measured, row: Callable[..., Row]) -> Itera
         timings = dict(by_phase[phase])
         if phase != "backward":
             timings[FLOATS] = of_floats
-        yield row(f"{title}: {phase}", timings=timings, whole=phase == ALL)
+        yield row(phase, timings=timings, whole=phase == ALL)
 
 
-def both_rows(title: str, measured: Measured, row: Callable[..., Row]) -> Iterator[Row]:
+def both_rows(measured: Measured, row: Callable[..., Row]) -> Iterator[Row]:
     plain = measured.phases[""]
     of_values = measured.phases[ALL]
-    yield row(f"{title}, {EAGER}", timings={**of_values, FLOATS: plain[FLOATS]})
+    yield row(EAGER, timings={**of_values, FLOATS: plain[FLOATS]})
     timings = {**of_values, OURS: plain[RECORDED_KEY], FLOATS: plain[FLOATS]}
-    yield row(f"{title}, {RECORDED}", timings=timings, whole=True)
+    yield row(RECORDED, timings=timings, whole=True)

@@ -101,14 +101,14 @@ def rows(title: str, measured: Measured, unit: str, scale: float, baseline: str 
 
 def digits3(x: float) -> str:
     """x with three digits that count, and no exponent."""
-    return f"{x:,.0f}" if x >= 100 else f"{x:.1f}" if x >= 10 else f"{x:.2f}"
+    return f"{x:,.0f}" if x >= 100 else f"{x:.1f}" if x >= 10 else f"{x:.2f}" if x >= 1 or x == 0 else f"{x:#.3g}"
 
 
 def times(ratio: float | None) -> str:
     return "-" if ratio is None else f"{digits3(ratio)}x"
 
 
-WIDTHS = [43, 10, 12, 12, 12, 8, 8, 12, 9]
+WIDTHS = [34, 10, 14, 14, 13, 8, 8, 13, 9]
 HEADINGS = [
     ["", "", "baseline", "baseline", "", "faster", "than  ", "", "tapegrad"],
     ["", "baseline", "gc on", "gc off", "tapegrad", "gc on", "gc off", "floats", "/ floats"],
