@@ -32,6 +32,7 @@ class Point:
     x: list[float]
     answer: Callable[[], Answer]
     start: list[float] | None = None  # where to record or to compile, if not at another point near `x`
+    data: Any = None  # what the program knows besides `x`, for rivals that compute with arrays
 
     @property
     def elsewhere(self) -> list[float]:
@@ -54,9 +55,7 @@ class Batch:
     answer: Callable[[], Answer]
     shared: np.ndarray[Any, Any] | None = None
     by: int = 0
-    outputs: int = (
-        1  # more: the program gives a list, and the answer is (None, Jacobians of shape (samples, outputs, k))
-    )
+    outputs: int = 1  # more: the program gives a list, the answer is (None, Jacobians of shape (samples, outputs, k))
 
     @property
     def samples(self) -> int:

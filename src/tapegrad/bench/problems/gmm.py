@@ -111,7 +111,7 @@ def answer(points: np.ndarray[Any, Any], parameters: np.ndarray[Any, Any]) -> An
 
 def make(size: int) -> Point:
     points, parameters = mixture(size)
-    return Point(log_likelihood(points), parameters.tolist(), lambda: answer(points, parameters))
+    return Point(log_likelihood(points), parameters.tolist(), lambda: answer(points, parameters), data=points)
 
 
 PROBLEM = Problem(

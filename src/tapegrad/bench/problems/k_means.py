@@ -50,7 +50,7 @@ def make(size: int) -> Point:
         mine = np.eye(CENTRES)[distances.argmin(1)]  # (points, CENTRES): 1 where the centre is the nearest
         return distances.min(1).sum(), 2 * (mine.sum(0)[:, None] * centres - mine.T @ points).ravel()
 
-    return Point(cost(points), centres.ravel().tolist(), answer)
+    return Point(cost(points), centres.ravel().tolist(), answer, data=points)
 
 
 PROBLEM = Problem(

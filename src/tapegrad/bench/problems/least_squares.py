@@ -37,7 +37,7 @@ def make(size: int) -> Point:
         off = A @ x - b
         return 0.5 * (off @ off), A.T @ off
 
-    return Point(objective(A, b), x.tolist(), answer)
+    return Point(objective(A, b), x.tolist(), answer, data=(A, b))
 
 
 PROBLEM = Problem(

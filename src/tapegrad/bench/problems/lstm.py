@@ -94,7 +94,7 @@ def answer(sequence: np.ndarray[Any, Any], parameters: np.ndarray[Any, Any]) -> 
 
 def make(size: int) -> Point:
     sequence, parameters = text(size + 1)
-    return Point(loss(sequence), parameters.ravel().tolist(), lambda: answer(sequence, parameters))
+    return Point(loss(sequence), parameters.ravel().tolist(), lambda: answer(sequence, parameters), data=sequence)
 
 
 PROBLEM = Problem(

@@ -101,7 +101,7 @@ def answer(data: Moons) -> Answer:
 
 def make(size: int) -> Point:
     data = moons(size)
-    return Point(lambda w, m: mlp_loss(w, data, m), data.w_new.tolist(), lambda: answer(data), data.w.tolist())
+    return Point(lambda w, m: mlp_loss(w, data, m), data.w_new.tolist(), lambda: answer(data), data.w.tolist(), data)
 
 
 PROBLEM = Problem(
