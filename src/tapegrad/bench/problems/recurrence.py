@@ -45,6 +45,6 @@ PROBLEM = Problem(
     name="replay/chain",
     summary="the recurrence s := sin(s*a + b) + x",
     source="a fixed-point iteration",
-    make=make, sizes=(400, 2_000, 8_000, 80_000, 800_000), size=80_000, quick=2_000,
+    make=make, sizes=(80, 400, 2_000, 8_000, 80_000), size=80_000, quick=2_000,
     of="operations", unit="ns/op", scale=lambda size: 1e9 / size,
 )  # fmt: skip

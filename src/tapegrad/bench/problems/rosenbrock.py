@@ -36,6 +36,6 @@ PROBLEM = Problem(
     name="replay/rosenbrock",
     summary="Rosenbrock's function of n variables",
     source="H. H. Rosenbrock, An automatic method for finding the greatest or least value of a function, 1960",
-    make=make, sizes=(10, 100, 1_000, 10_000, 100_000), size=1_000, quick=100,
+    make=make, sizes=(10, 100, 1_000, 10_000), size=1_000, quick=100,
     of="variables",
 )  # fmt: skip
