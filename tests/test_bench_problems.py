@@ -77,9 +77,9 @@ def recorded(case: Point | Batch) -> Answer:
     m = functions(*[getattr(compiled(), name) for name in ("value", "sum", "dot")])
     if isinstance(case, Point):
         f = tg.value_and_grad(lambda x: case.program(x, m))
-        value, _ = f(case.elsewhere)
+        value, _ = f(np.asarray(case.elsewhere))
         assert math.isfinite(value)
-        return f(case.x)
+        return f(np.asarray(case.x))
     if case.shared is not None:
         mapped = tg.vmap(lambda p, *z: case.program(p, *z, m), (None, *[0] * len(case.columns)), reduce="mean")
         return tg.value_and_grad(mapped)(case.shared, *case.columns)
