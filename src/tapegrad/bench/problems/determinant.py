@@ -47,6 +47,6 @@ PROBLEM = Problem(
     name="problems/determinant",
     summary="a determinant by minors",
     source="B. M. Bell, CppAD, speed test det_by_minor, 2003",
-    make=make, sizes=(3, 4, 5, 6, 7, 8), size=8, quick=6,
+    make=make, sizes=(3, 4, 5, 6, 7, 8), size=7, quick=5,
     of="rows",
 )  # fmt: skip
