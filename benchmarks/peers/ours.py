@@ -46,5 +46,6 @@ def batch(case, how):
 
 
 def joined(jacobians):
-    """The Jacobians by each argument as one of shape (samples, outputs, inputs)."""
-    return np.concatenate([j.reshape(*j.shape[:2], -1) for j in jacobians], axis=2)
+    """The derivatives of each output by each argument as one array of shape (samples, outputs, inputs)."""
+    rows = [np.concatenate([x.reshape(len(x), -1) for x in by_arguments], axis=1) for by_arguments in jacobians]
+    return np.stack(rows, axis=1)
