@@ -115,7 +115,7 @@ class Family:
             if lines is not None:
                 lines.start(recorder)
             try:
-                recorder.inputs = _leaves(x)
+                recorder.inputs = _leaves(x.tolist())
                 args, kwargs = unflatten(self.spec, iter(recorder.inputs), structure.of_values)
                 roots, spec = roots_of(self.call(*args, **kwargs))
             finally:
