@@ -10,7 +10,7 @@
 
 from tapegrad import functions as _functions
 from tapegrad.engine import Value
-from tapegrad.functions import *
+from tapegrad.functions import *  # pyright: ignore[reportWildcardImportFromLibrary]  (the library is this one)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -95,7 +95,7 @@ class Explanation:
         self.paths = list(islice(self.all_paths(), limit))
 
     def _keep_what_reaches_x(self) -> set[int]:
-        reaching = {self._x} if self._x >= 0 else set()
+        reaching: set[int] = {self._x} if self._x >= 0 else set()
         for i, edges in enumerate(self._edges):
             self._edges[i] = [] if i == self._x else [(k, d) for k, d in edges if k in reaching]
             if self._edges[i]:

@@ -199,14 +199,18 @@ def where(condition: Any, x: Any, y: Any) -> Any:
     return Value(taken) if isinstance(other, Value) and not isinstance(taken, Value) else taken
 
 
+def _maximum(xs: list[Any]) -> Any:
+    largest: Any = xs[0]
+    for x in xs[1:]:
+        largest = maximum(largest, x)
+    return largest
+
+
 def _largest(xs: list[Any]) -> Any:
     """The largest of these, without a derivative."""
     if current() is None:
         return max(x.data if isinstance(x, Value) else x for x in xs)
-    largest = xs[0]
-    for x in xs[1:]:
-        largest = maximum(largest, x)
-    return stop_gradient(largest)
+    return stop_gradient(_maximum(xs))
 
 
 def logsumexp(xs: Iterable[Any]) -> Any:
@@ -249,8 +253,5 @@ def _from_largest(xs: Iterable[Any]) -> list[Any]:
     xs = list(xs)
     if not xs:
         raise ValueError("softmax of nothing")
-    largest = xs[0]
-    for x in xs[1:]:
-        largest = maximum(largest, x)
-    shift = -largest
+    shift = -_maximum(xs)
     return [x + shift for x in xs]

@@ -76,7 +76,9 @@ class Module:
         """
         if not hasattr(state_dict, "items"):
             raise TypeError(f"a state_dict is a dict of numbers by name, not {type(state_dict).__name__}")
-        arrays, problems, changes = self._arrays(), [], []
+        arrays = self._arrays()
+        problems: list[str] = []
+        changes: list[tuple[Value, Any]] = []
         for kind, names in (("Missing", arrays.keys() - state_dict), ("Unexpected", state_dict.keys() - arrays)):
             if strict and names:
                 problems.append(f"{kind} key(s) in state_dict: {', '.join(repr(name) for name in sorted(names))}")
@@ -212,9 +214,8 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 def _draw(init: str, gain: float | None, fan_in: int, fan_out: int, rng: Any) -> Iterator[float]:
     """Random weights without end, of standard deviation gain / sqrt(fan); fan is what the name `init` says it is."""
     family, _, distribution = init.partition("_")
-    if family in ("xavier", "glorot"):
-        fan, usual_gain = (fan_in + fan_out) / 2, 1.0
-    elif family in ("kaiming", "he"):
+    fan, usual_gain = (fan_in + fan_out) / 2, 1.0
+    if family in ("kaiming", "he"):
         fan, usual_gain = float(fan_in), math.sqrt(2.0)
     if family not in ("xavier", "glorot", "kaiming", "he") or distribution not in ("uniform", "normal"):
         raise ValueError(
@@ -424,7 +425,8 @@ class Sequential(Module):
 
     def __call__(self, x: Any) -> Any:
         for module in self.modules:
-            x = module(x)  # type: ignore[operator]
+            call: Any = module
+            x = call(x)
         return x
 
     def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -523,7 +523,9 @@ class LambdaLR(LRScheduler):
 
     def __init__(self, optimizer: Optimizer, lr_lambda: Callable[[int], float] | list[Callable[[int], float]]) -> None:
         groups = len(optimizer.param_groups) if isinstance(optimizer, Optimizer) else 0
-        self.lr_lambdas = lr_lambda if isinstance(lr_lambda, list) else [lr_lambda] * groups
+        self.lr_lambdas: list[Callable[[int], float]] = (
+            lr_lambda if isinstance(lr_lambda, list) else [lr_lambda] * groups
+        )
         if len(self.lr_lambdas) != groups:
             raise ValueError(f"{len(self.lr_lambdas)} functions for {groups} groups of parameters")
         super().__init__(optimizer)

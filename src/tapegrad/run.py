@@ -200,7 +200,8 @@ def new_main() -> ModuleType:
     """A fresh `__main__`, with what python gives it before it knows what to run."""
     old = sys.modules["__main__"]
     module = type(sys)("__main__")
-    for name, value in (("__annotations__", {}), ("__builtins__", sys.modules["builtins"])):
+    given: dict[str, object] = {"__annotations__": {}, "__builtins__": sys.modules["builtins"]}
+    for name, value in given.items():
         if name in vars(old):  # which of them there are depends on the version of Python
             vars(module)[name] = value
     sys.modules["__main__"] = module

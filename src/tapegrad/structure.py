@@ -4,6 +4,9 @@ A *spec* says how numbers are nested and can be compared and hashed: NUMBER, ("a
 ("tuple", specs, class), ("dict", keys, specs), or ("setting", x) for anything that stays what it is.
 """
 
+# pyright: reportUnknownMemberType=false
+# (nor does isinstance(x, numpy.ndarray) say of what)
+
 from __future__ import annotations
 
 import math

@@ -21,7 +21,7 @@ from tapegrad.engine import Value
 from tapegrad.optim import LRScheduler, Optimizer, ReduceLROnPlateau
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
 __all__ = ["History", "Trainer", "as_array", "order"]
 
@@ -284,7 +284,7 @@ class _NoBar:
 
 
 @contextmanager
-def _bar(progress: bool | None, total: int, done: int) -> Iterator[Any]:
+def _bar(progress: bool | None, total: int, done: int) -> Generator[Any, None, None]:
     """tqdm's bar, where there is to be one and tqdm is installed."""
     if progress is None:
         progress = sys.stderr is not None and sys.stderr.isatty()

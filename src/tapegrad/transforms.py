@@ -62,7 +62,7 @@ class Derivative(Recorded):
         specs = spec[1][0][1]
         starts = np.cumsum([0, *[size(s) for s in specs]]).tolist()
         picked: list[int] = []
-        nested = []
+        nested: list[Spec] = []
         for k in self.numbers:
             if not -len(specs) <= k < len(specs):
                 raise TypeError(f"argnums names argument {k}, but the function was called with {len(specs)}")
