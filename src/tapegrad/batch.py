@@ -105,7 +105,7 @@ class Batch:
         self.axes: dict[int, int] = {}  # where the samples are, by number of the first input of a mapped array
         self.n: int | None = None
         self.leaves: list[Any] = []
-        self.count = 0
+        self.count: int = 0
         axes = of.axes_of(len(args))
         specs: list[Spec] = []
         for position, (arg, axis) in enumerate(zip(args, axes, strict=True)):
@@ -254,8 +254,13 @@ class VMap(Recorded):
                 f"in_axes must be an int, or a sequence with an int or None for each argument, not {in_axes!r}"
             )
         self.in_axes: Any = in_axes
-        self.reduce, self.threads, self.exact, self.progress = reduce, threads, exact, progress
-        self.inner = f if isinstance(f, Recorded) and not isinstance(f, VMap) else Recorded(f, self.max_programs)
+        self.reduce: str | None = reduce
+        self.threads: int | None = threads
+        self.exact: bool = exact
+        self.progress: Progress | None = progress
+        self.inner: Recorded = (
+            f if isinstance(f, Recorded) and not isinstance(f, VMap) else Recorded(f, self.max_programs)
+        )
         self.gradients: dict[Any, Any] = {}
 
     def state(self) -> dict[str, Any]:

@@ -63,8 +63,9 @@ class Likeness:
     """How a class compares with ours: `differences` that forbid to replace it, `remarks` that do not."""
 
     def __init__(self, node: ast.ClassDef, program: ast.Module) -> None:
-        self.node, self.program = node, program
-        self.methods = {n.name: n for n in node.body if isinstance(n, ast.FunctionDef)}
+        self.node: ast.ClassDef = node
+        self.program: ast.Module = program
+        self.methods: dict[str, ast.FunctionDef] = {n.name: n for n in node.body if isinstance(n, ast.FunctionDef)}
         self.aliases: dict[str, str] = {}
         self.attributes: set[str] = set()
         self.constructor: list[str] = []

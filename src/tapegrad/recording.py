@@ -58,7 +58,7 @@ class Condition:
     __slots__ = ("value",)
 
     def __init__(self, value: Value) -> None:
-        self.value = value
+        self.value: Value = value
 
     def __bool__(self) -> bool:
         outcome = _peek(self.value) != 0.0
@@ -137,7 +137,7 @@ class Recorder:
     """One recording: the guards, and what `where` has chosen."""
 
     def __init__(self) -> None:
-        self.start = 0
+        self.start: int = 0
         self.inputs: list[Value] = []
         self.guards: list[tuple[Value, float, tuple[str, int]]] = []
         self.guarded: set[int] = set()

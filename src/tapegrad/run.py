@@ -45,7 +45,10 @@ class Target:
     """What to run: a script's path or, if `is_module`, a module's name; its arguments; the classes to replace."""
 
     def __init__(self, name: str, is_module: bool, arguments: list[str], replaced: list[str]) -> None:
-        self.name, self.is_module, self.arguments, self.replaced = name, is_module, arguments, replaced
+        self.name: str = name
+        self.is_module: bool = is_module
+        self.arguments: list[str] = arguments
+        self.replaced: list[str] = replaced
 
     def command_line(self) -> list[str]:
         """What comes after `python` to run it as it is."""

@@ -34,7 +34,7 @@ class Setting:
     __slots__ = ("x",)
 
     def __init__(self, x: Any) -> None:
-        self.x = x
+        self.x: Any = x
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Setting):

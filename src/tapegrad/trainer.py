@@ -100,13 +100,13 @@ class Trainer:
     threads: int | None
 
     def __post_init__(self) -> None:
-        self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        self.batch_loss = VMap(lambda x, t: self.results(x, t)[1], reduce="mean", threads=self.threads)
-        self.look = VMap(self.results, threads=self.threads)
-        self.history = History()
+        self.parameters: list[Value] = [p for group in self.optimizer.param_groups for p in group["params"]]
+        self.batch_loss: VMap = VMap(lambda x, t: self.results(x, t)[1], reduce="mean", threads=self.threads)
+        self.look: VMap = VMap(self.results, threads=self.threads)
+        self.history: History = History()
         self.batches_done = 0  # in the epoch that has begun
         self.best: list[float] | None = None  # the parameters of the best epoch
-        self.description = {} if self.checkpoint is None else self.described()
+        self.description: dict[str, Any] = {} if self.checkpoint is None else self.described()
 
     def results(self, x: Any, t: Any) -> tuple[Any, Any]:
         """For one sample what the model gives and the loss of that: what is recorded."""

@@ -45,7 +45,9 @@ class Classifier:
                 parts.append(Maxout(n, m, init=init, seed=rng))
             else:
                 parts += [Linear(n, m, init=init, seed=rng), SHAPES[self.activation]()]
-        self.network = Sequential(*parts, Linear(sizes[-1], len(self.classes), init="xavier_uniform", seed=rng))
+        self.network: Sequential = Sequential(
+            *parts, Linear(sizes[-1], len(self.classes), init="xavier_uniform", seed=rng)
+        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the classifier to a file, whole or not at all."""
