@@ -324,11 +324,24 @@ def test_a_file_that_is_no_classifier_is_refused(classify, tmp_path):
     network.Classifier(["a", "b"], 3, False, [5], "relu").save(path)
     kept = json.loads(path.read_text())
     for text in ("", "{", "[]", "{}", json.dumps({**kept, "kind": "?"}), json.dumps({**kept, "layers": [6]}),
+                 "[" * 200_000 + "]" * 200_000, json.dumps({**kept, "size": 1e200}),
                  json.dumps({**kept, "activation": "step"}), json.dumps({**kept, "extra": 1})):  # fmt: skip
         path.write_text(text)
         status, out, err = classify("--predict", path, "a.png")
         assert (status, out) == (2, "")
         assert f"{path} is no classifier that tapegrad classify has saved: " in err
+
+
+@pytest.mark.parametrize(
+    "claim", [{"size": 10**6}, {"layers": [10**9]}, {"layers": [10**5] * 9}, {"layers": [10**9, -(10**9)]}]
+)
+def test_a_classifier_file_that_claims_to_be_huge_is_refused_at_once(tmp_path, claim, monkeypatch):
+    path = tmp_path / "model.json"
+    network.Classifier(["a", "b"], 3, False, [5], "relu").save(path)
+    path.write_text(json.dumps({**json.loads(path.read_text()), **claim}))
+    monkeypatch.setattr(network, "Linear", None)  # nothing is built
+    with pytest.raises(ValueError, match="it is too short for a network of that size"):
+        network.Classifier.load(path)
 
 
 def test_pictures_to_predict_that_cannot_be_read(image, classify, tmp_path):

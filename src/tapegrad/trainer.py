@@ -11,6 +11,7 @@ import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -122,7 +123,11 @@ class Trainer:
         history = self.history
         self.first_look()
         if self.checkpoint is not None and os.path.exists(self.checkpoint):
-            self.resume(checkpoints.load(self.checkpoint))
+            state = checkpoints.load(self.checkpoint)
+            try:
+                self.resume(state)
+            except (AttributeError, IndexError, KeyError, TypeError) as error:
+                raise ValueError(f"{self.checkpoint} is no checkpoint that fit has written: {error!r}") from error
         with _bar(progress, epochs * self.batches(), len(history) * self.batches() + self.batches_done) as bar:
             while not (reason := self.reason_to_stop(epochs)):
                 self.epoch(bar)
@@ -247,12 +252,19 @@ class Trainer:
                 f"{self.checkpoint} is of another run: {'; '.join(wrong)}. "
                 "Give another file, or delete it to begin anew"
             )
+        history, batches_done = History(**state["history"]), index(state["batches_done"])
+        lists = (history.losses, history.accuracies, history.validation_losses, history.validation_accuracies)
+        if not 0 <= batches_done <= self.batches() or not all(isinstance(x, list) for x in lists):
+            raise TypeError("its history or its place in the epoch is not one")
+        if len(state["parameters"]) != len(self.parameters):
+            raise TypeError(f"it has {len(state['parameters'])} parameters, and the model {len(self.parameters)}")
+        best, schedule = state["best"], state["schedule"]
         self.optimizer.load_state_dict(state["optimizer"])
         if self.schedule is not None:
-            self.schedule.load_state_dict(state["schedule"])
+            self.schedule.load_state_dict(schedule)
         self.set_parameters(state["parameters"])
-        self.batches_done, self.best = state["batches_done"], state["best"]
-        vars(self.history).update(state["history"])
+        self.batches_done, self.best = batches_done, best
+        vars(self.history).update(vars(history))
 
     def described(self) -> dict[str, Any]:
         """What must be the same for a run to go on. The learning rate is that of the start."""

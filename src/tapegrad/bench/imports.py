@@ -48,4 +48,4 @@ def import_times(module: str = "tapegrad", other: str = "json", processes: int =
 
 
 if __name__ == "__main__":
-    print(import_times(*sys.argv[1:]))
+    print(import_times(sys.argv[1] if len(sys.argv) > 1 else "tapegrad"))
