@@ -310,6 +310,14 @@ def test_plots_are_written(folder, image, classify, tmp_path):
                 assert len(picture.convert("RGB").getcolors(1 << 20)) > 5
 
 
+def test_pictures_of_more_points_than_pillow_allows_are_refused(image, monkeypatch, tmp_path):
+    """What takes a few bytes in a file may take all memory as points."""
+    image.new("L", (100, 100)).save(tmp_path / "bomb.png")
+    monkeypatch.setattr(image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(ValueError, match=r"bomb\.png: .*decompression bomb"):
+        pictures.read(tmp_path / "bomb.png", 8, False)
+
+
 def test_a_saved_classifier_gives_the_same_scores(tmp_path):
     model = network.Classifier(["a", "b"], 3, True, [5, 4], "maxout", seed=7)
     model.save(tmp_path / "model.json")
