@@ -310,6 +310,14 @@ def test_plots_are_written(folder, image, classify, tmp_path):
                 assert len(picture.convert("RGB").getcolors(1 << 20)) > 5
 
 
+def test_pictures_of_more_points_than_pillow_allows_are_refused(image, monkeypatch, tmp_path):
+    """What takes a few bytes in a file may take all memory as points."""
+    image.new("L", (100, 100)).save(tmp_path / "bomb.png")
+    monkeypatch.setattr(image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(ValueError, match=r"bomb\.png: .*decompression bomb"):
+        pictures.read(tmp_path / "bomb.png", 8, False)
+
+
 def test_a_saved_classifier_gives_the_same_scores(tmp_path):
     model = network.Classifier(["a", "b"], 3, True, [5, 4], "maxout", seed=7)
     model.save(tmp_path / "model.json")
@@ -324,11 +332,24 @@ def test_a_file_that_is_no_classifier_is_refused(classify, tmp_path):
     network.Classifier(["a", "b"], 3, False, [5], "relu").save(path)
     kept = json.loads(path.read_text())
     for text in ("", "{", "[]", "{}", json.dumps({**kept, "kind": "?"}), json.dumps({**kept, "layers": [6]}),
+                 "[" * 200_000 + "]" * 200_000, json.dumps({**kept, "size": 1e200}),
                  json.dumps({**kept, "activation": "step"}), json.dumps({**kept, "extra": 1})):  # fmt: skip
         path.write_text(text)
         status, out, err = classify("--predict", path, "a.png")
         assert (status, out) == (2, "")
         assert f"{path} is no classifier that tapegrad classify has saved: " in err
+
+
+@pytest.mark.parametrize(
+    "claim", [{"size": 10**6}, {"layers": [10**9]}, {"layers": [10**5] * 9}, {"layers": [10**9, -(10**9)]}]
+)
+def test_a_classifier_file_that_claims_to_be_huge_is_refused_at_once(tmp_path, claim, monkeypatch):
+    path = tmp_path / "model.json"
+    network.Classifier(["a", "b"], 3, False, [5], "relu").save(path)
+    path.write_text(json.dumps({**json.loads(path.read_text()), **claim}))
+    monkeypatch.setattr(network, "Linear", None)  # nothing is built
+    with pytest.raises(ValueError, match="it is too short for a network of that size"):
+        network.Classifier.load(path)
 
 
 def test_pictures_to_predict_that_cannot_be_read(image, classify, tmp_path):

@@ -1,6 +1,7 @@
 """`tapegrad.fit`: what it learns, when it stops, and that a run which was killed goes on to the same bits."""
 
 import copy
+import hashlib
 import json
 import os
 import signal
@@ -276,6 +277,42 @@ def test_a_torn_checkpoint_is_refused_and_left_as_it_is(tmp_path):
         assert model.state_dict() == before
     path.write_bytes(whole)
     assert run(checkpoint=path, epochs=2)[:2] == run(epochs=2)[:2]
+
+
+def without(path, *keys):
+    """The state in a checkpoint, with what is at the end of `keys` taken away."""
+    state = checkpoints.load(path)
+    *way, last = keys
+    part = state
+    for key in way:
+        part = part[key]
+    del part[last]
+    return state
+
+
+def test_a_checkpoint_made_up_by_somebody_is_refused(tmp_path):
+    """The digest is no secret: what it stands over may be anything."""
+    path = tmp_path / "run.checkpoint"
+    run(checkpoint=path, epochs=1)
+    state = checkpoints.load(path)
+    made_up = [None, 7, [], {}, {"run": 3}, {**state, "batches_done": "x"}, {**state, "batches_done": -1},
+               {**state, "batches_done": 10**9}, {**state, "parameters": None}, {**state, "parameters": [1.0]},
+               {**state, "parameters": ["x"] * 39}, {**state, "optimizer": 7}, {**state, "history": []},
+               {**state, "history": {**state["history"], "losses": 3}}, {**state, "history": {"__class__": 3}},
+               *[without(path, key) for key in state], without(path, "optimizer", "param_groups", 0, "params"),
+               without(path, "optimizer", "state", 0)]  # fmt: skip
+    for wrong in made_up:
+        checkpoints.save(path, wrong)
+        with pytest.raises(ValueError, match=r"run\.checkpoint|groups of parameters|so long in the state_dict"):
+            run(checkpoint=path, epochs=2)
+
+
+def test_a_checkpoint_nested_too_deep_is_refused(tmp_path):
+    path = tmp_path / "run.checkpoint"
+    content = b"[" * 200_000 + b"]" * 200_000
+    path.write_bytes(f"{checkpoints.KIND} {hashlib.sha256(content).hexdigest()}\n".encode() + content)
+    with pytest.raises(ValueError, match=r"run\.checkpoint is nested too deep"):
+        run(checkpoint=path)
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):

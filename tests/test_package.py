@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import tapegrad
+from tapegrad.bench.imports import import_times
 
 ROOT = Path(__file__).parents[1]
 MODULES = [
@@ -79,6 +80,73 @@ def test_importing_touches_only_the_standard_library():
     assert out.stdout.split()[0] == "False"
     code = "import sys; sys.modules['numpy'] = None; import tapegrad; print(tapegrad.exp(tapegrad.Value(0.0)))"
     assert run(code).stdout == "Value(data=1.0, grad=0)\n"
+
+
+def imported(module):
+    """The modules that `import module` brings into a fresh process, but for those of Cython itself."""
+    code = f"import sys; before = set(sys.modules); import {module}; print(*sorted(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    return {name for name in done.stdout.split() if not name.startswith(("_cython", "cython"))}
+
+
+CORE = {"tapegrad", "tapegrad.engine", "tapegrad.functions", "tapegrad.recording", "tapegrad.tape", "tapegrad.value"}
+LITTLE = {"__future__", "math"}
+
+
+@pytest.mark.parametrize(
+    "module, more",
+    [
+        ("tapegrad", set()),
+        ("tapegrad.engine", set()),
+        ("tapegrad.losses", {"tapegrad._arrays"}),
+        ("tapegrad.nn", {"tapegrad._arrays", "random", "operator", "itertools", "bisect", "warnings"}),
+        ("tapegrad.optim", {"tapegrad._arrays", "copy", "copyreg", "itertools", "numbers", "types", "weakref"}),
+    ],
+)
+def test_importing_brings_in_these_modules_and_no_others(module, more):
+    """What it takes is measured by `python -m tapegrad.bench.imports`; it is little because this is little."""
+    public = {name for name in imported(module) if not re.match(r"_(?!_)", name)}
+    assert public - (CORE | LITTLE | more | {module}) <= {"hashlib"}
+    assert CORE <= public
+    heavy = {"argparse", "ast", "collections", "dataclasses", "inspect", "json", "numpy", "pathlib", "re", "typing"}
+    assert not heavy & public
+
+
+COMMANDS = ["--version", "--help", "bench --list", "bench --help", "classify --help", "run --help", "run {script}"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_runs_with_warnings_as_errors(command, tmp_path):
+    script = tmp_path / "program.py"
+    script.write_text("from micrograd.engine import Value\n(Value(2.0) * 3).backward()\n")
+    words = command.format(script=script).split()
+    flags = ["-W", "error", "-X", "dev", "-b"]
+    done = subprocess.run([sys.executable, *flags, "-m", "tapegrad", *words], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_every_module_is_imported_with_warnings_as_errors():
+    code = """
+import pkgutil, importlib, sys, tapegrad
+for name in tapegrad.__all__:
+    getattr(tapegrad, name)
+for module in pkgutil.walk_packages(tapegrad.__path__, "tapegrad."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+graph = tapegrad.draw(tapegrad.Value(1.0) + 2)
+graph.svg()
+print(len(sys.modules) > 50)
+"""
+    flags = ["-W", "error", "-X", "dev", "-b"]
+    done = subprocess.run([sys.executable, *flags, "-c", code], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("True\n", "")
+
+
+def test_import_times_are_measured():
+    times = import_times(processes=1)
+    assert times.seconds > 0 and times.other_seconds > 0
+    assert times.ratio == times.seconds / times.other_seconds
+    assert str(times).startswith("import tapegrad: ") and str(times).endswith(" times as long as import json")
 
 
 def test_nn_losses_optim_and_plots_are_imported_when_they_are_asked_for():

@@ -10,10 +10,14 @@
 
 from tapegrad import functions as _functions
 from tapegrad.engine import Value
-from tapegrad.functions import *
+from tapegrad.functions import *  # pyright: ignore[reportWildcardImportFromLibrary]  (the library is this one)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from tapegrad import losses as losses
+    from tapegrad import nn as nn
+    from tapegrad import optim as optim
+    from tapegrad import plots as plots
     from tapegrad.alias import install
     from tapegrad.batch import vmap
     from tapegrad.check import check_grad
@@ -22,6 +26,8 @@ if TYPE_CHECKING:
     from tapegrad.fitting import fit
     from tapegrad.program import Program, load, show_config
     from tapegrad.transforms import grad, hessian, hvp, jacobian, jvp, record, value_and_grad, vjp
+
+    __version__: str
 
 __all__ = [
     "Program",
@@ -59,21 +65,22 @@ _LATER = {
     "transforms": ("grad", "hessian", "hvp", "jacobian", "jvp", "record", "value_and_grad", "vjp"),
 }
 
+if not TYPE_CHECKING:  # a checker knows the names from above, and reports any other
 
-def __getattr__(name: str) -> object:
-    if name == "__version__":
-        from importlib.metadata import version
+    def __getattr__(name: str) -> object:
+        if name == "__version__":
+            from importlib.metadata import version
 
-        return version("tapegrad")
-    if name in ("losses", "nn", "optim", "plots"):
-        from importlib import import_module
-
-        return import_module(f"tapegrad.{name}")
-    for module, names in _LATER.items():
-        if name in names:
+            return version("tapegrad")
+        if name in ("losses", "nn", "optim", "plots"):
             from importlib import import_module
 
-            found: object = getattr(import_module(f"tapegrad.{module}"), name)
-            globals()[name] = found
-            return found
-    raise AttributeError(f"module 'tapegrad' has no attribute {name!r}")
+            return import_module(f"tapegrad.{name}")
+        for module, names in _LATER.items():
+            if name in names:
+                from importlib import import_module
+
+                found = getattr(import_module(f"tapegrad.{module}"), name)
+                globals()[name] = found
+                return found
+        raise AttributeError(f"module 'tapegrad' has no attribute {name!r}")

@@ -32,7 +32,7 @@ class Lines:
         self.lines: list[tuple[str, int]] = []
 
     def start(self, recorder: Recorder) -> None:
-        self.before = sys.gettrace()
+        self.before: Any = sys.gettrace()
         sys.settrace(self.trace)
 
     def stop(self) -> None:

@@ -19,7 +19,7 @@ from tapegrad.structure import NUMBER, blocks, flatten, map_spec, numbers_in, si
 from tapegrad.value import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from tapegrad.program import Program
     from tapegrad.programs import Entry, Family
@@ -105,9 +105,9 @@ class Batch:
         self.axes: dict[int, int] = {}  # where the samples are, by number of the first input of a mapped array
         self.n: int | None = None
         self.leaves: list[Any] = []
-        self.count = 0
+        self.count: int = 0
         axes = of.axes_of(len(args))
-        specs = []
+        specs: list[Spec] = []
         for position, (arg, axis) in enumerate(zip(args, axes, strict=True)):
             specs.append(self.take(arg, axis, f"argument {position}", not inner.is_input(position, len(args))))
         named = [self.take(arg, None, name, True) for name, arg in kwargs.items()]
@@ -137,15 +137,16 @@ class Batch:
         array = np.asarray(arg)
         if array.dtype.kind not in "fiub":
             raise TypeError(f"vmap: {name} is mapped and must be an array of real numbers, not of {array.dtype}")
-        if not -array.ndim <= axis < array.ndim:
-            raise ValueError(f"vmap: {name} has shape {array.shape}, which has no axis {axis} to map over")
-        array = np.moveaxis(array, axis, 0)
+        along: Any = axis
+        if not -array.ndim <= along < array.ndim:
+            raise ValueError(f"vmap: {name} has shape {array.shape}, which has no axis {along} to map over")
+        array = np.moveaxis(array, along, 0)
         if self.n is not None and len(array) != self.n:
             raise ValueError(f"vmap: {name} has {len(array)} samples, an argument before it {self.n}")
         self.n = len(array)
         if array.dtype.char not in "dfbBhHiIlLqQ?" or not array.dtype.isnative or not array.flags.aligned:
             array = array.astype(np.float64)
-        self.axes[self.count] = axis
+        self.axes[self.count] = along
         for index in np.ndindex(array.shape[1:]):
             self.columns[self.count] = array[(slice(None), *index)]
             self.leaves.append(0.0)
@@ -156,7 +157,7 @@ class Batch:
         keys = list(arg) if isinstance(arg, dict) else range(len(arg))
         if isinstance(axis, (list, tuple, dict)) and len(axis) != len(arg):
             raise ValueError(f"vmap: in_axes has {len(axis)} entries for the {len(arg)} of {name}")
-        specs = []
+        specs: list[Spec] = []
         for key in keys:
             inner = axis[key] if isinstance(axis, (list, tuple, dict)) else axis
             specs.append(self.take(arg[key], inner, f"{name}[{key!r}]", False))
@@ -219,7 +220,7 @@ def only_numbers(tree: Any, *more: type) -> bool:
 
 
 @contextlib.contextmanager
-def noted(k: int) -> Iterator[None]:
+def noted(k: int) -> Generator[None, None, None]:
     """An exception from here on carries the sample's number."""
     try:
         yield
@@ -252,8 +253,14 @@ class VMap(Recorded):
             raise TypeError(
                 f"in_axes must be an int, or a sequence with an int or None for each argument, not {in_axes!r}"
             )
-        self.in_axes, self.reduce, self.threads, self.exact, self.progress = in_axes, reduce, threads, exact, progress
-        self.inner = f if isinstance(f, Recorded) and not isinstance(f, VMap) else Recorded(f, self.max_programs)
+        self.in_axes: Any = in_axes
+        self.reduce: str | None = reduce
+        self.threads: int | None = threads
+        self.exact: bool = exact
+        self.progress: Progress | None = progress
+        self.inner: Recorded = (
+            f if isinstance(f, Recorded) and not isinstance(f, VMap) else Recorded(f, self.max_programs)
+        )
         self.gradients: dict[Any, Any] = {}
 
     def state(self) -> dict[str, Any]:
@@ -292,7 +299,8 @@ class VMap(Recorded):
         moved = [samples_first(arg, axis, lengths) for arg, axis in zip(args, axes, strict=True)]
         if len(set(lengths)) != 1 or 0 in lengths:
             raise ValueError(f"vmap: the mapped arguments have {sorted(set(lengths))} samples")
-        results = []
+        spec: Spec = NUMBER
+        results: list[list[Any]] = []
         for k in range(lengths[0]):
             leaves: list[Any] = []
             sample = [one_sample(arg, axis, k) for arg, axis in zip(moved, axes, strict=True)]
@@ -391,7 +399,7 @@ class VMap(Recorded):
             job = Job(lanes, columns, entry.numbers(batch.x), end - first, indices, outs)
             progress = None
             if self.progress is not None:
-                progress = lambda done, before=before: self.progress(before + done, n)  # noqa: E731
+                progress = functools.partial(_report, self.progress, before, n)
             yield entry, run_job(job, self.threads or cores(), progress)
             before += job.size
 
@@ -448,7 +456,7 @@ class VMap(Recorded):
         key = (of.argnums, of.has_aux)
         inner = self.gradients.get(key)
         if inner is None:
-            function = self.f.f if type(self.f) is Recorded else self.f
+            function = self.inner.f if type(self.inner) is Recorded else self.inner
             inner = self.gradients[key] = ValueAndGradient(function, *key, max_programs=self.max_programs)
         batch = Batch(self, inner, args, kwargs)
         if batch.values:
@@ -542,6 +550,11 @@ class VMap(Recorded):
         return self.floats(self.inner.family(batch.spec), batch)
 
 
+def _report(progress: Progress, before: int, n: int, done: int) -> None:
+    """Samples of a part, as samples of the whole batch."""
+    progress(before + done, n)
+
+
 def stores(spec: Spec, stacked: list[bool], n: int) -> list[Any]:
     """For each output that is stacked its column of an array of all samples, one array a leaf."""
     out: list[Any] = []
@@ -554,7 +567,7 @@ def stores(spec: Spec, stacked: list[bool], n: int) -> list[Any]:
 def assembled(spec: Spec, out: list[Any], stacked: bool | list[bool], n: int | None = None) -> Any:
     """The result in its nesting: `out` has a number or a column of n for each output."""
     is_stacked = [stacked] * len(out) if isinstance(stacked, bool) else stacked
-    leaves = []
+    leaves: list[Any] = []
     shapes: list[tuple[int, ...] | None] = []
 
     def leaf(shape: tuple[int, ...] | None) -> Spec:

@@ -59,7 +59,8 @@ def check_grad(
     def flat(numbers: Any) -> Any:
         out: list[Any] = []
         flatten(f(*unflatten(spec, iter(numbers), of_values)), out)
-        return np.concatenate([[leaf] if not isinstance(leaf, np.ndarray) else leaf for leaf in out]).tolist()
+        parts: list[Any] = [leaf if isinstance(leaf, np.ndarray) else [leaf] for leaf in out]
+        return np.concatenate(parts).tolist()
 
     reverse = np.array(jacobian(flat, mode="reverse")(x.tolist()))
     forward = np.array(jacobian(flat, mode="forward")(x.tolist()))

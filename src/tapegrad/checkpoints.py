@@ -64,4 +64,7 @@ def load(path: str | os.PathLike[str]) -> Any:
             f"{path} is damaged: its {len(content):,} bytes are not those that were written. It was left as it was; "
             "put back a copy, or delete it to begin anew"
         )
-    return json.loads(content)
+    try:
+        return json.loads(content)
+    except RecursionError:
+        raise ValueError(f"{path} is nested too deep for a {KIND}. It was left as it was; give another file") from None

@@ -90,12 +90,12 @@ class Explanation:
         self._whole = Factor(
             self._names[-1], Graph(x, names).names[-1] or "x" if place is None else self._names[place], 0
         )
-        self.operations = self._count(sorted(reaching), lambda i: self._edges[i])
-        self.count = self._count(sorted(self._stops), self._steps) if merge else self.operations
-        self.paths = list(islice(self.all_paths(), limit))
+        self.operations: int = self._count(sorted(reaching), lambda i: self._edges[i])
+        self.count: int = self._count(sorted(self._stops), self._steps) if merge else self.operations
+        self.paths: list[Path] = list(islice(self.all_paths(), limit))
 
     def _keep_what_reaches_x(self) -> set[int]:
-        reaching = {self._x} if self._x >= 0 else set()
+        reaching: set[int] = {self._x} if self._x >= 0 else set()
         for i, edges in enumerate(self._edges):
             self._edges[i] = [] if i == self._x else [(k, d) for k, d in edges if k in reaching]
             if self._edges[i]:

@@ -76,9 +76,10 @@ def fit(
     ('steady', ['2.000', '1.000'])
     """
     if optimizer is None:
-        if not hasattr(model, "parameters"):
+        parameters = getattr(model, "parameters", None)
+        if parameters is None:
             raise TypeError("fit needs an optimizer: the model has no parameters() to give to Adam")
-        optimizer = Adam(model.parameters())
+        optimizer = Adam(parameters())
     _check(optimizer, schedule, patience, tolerance, checkpoint_every)
     training, held_out = _split(*_samples(X, y, "X and y"), validation, index(seed))
     trainer = Trainer(

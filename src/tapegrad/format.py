@@ -81,8 +81,8 @@ def from_bytes(data: bytes) -> Program:
     graph = Graph.from_arrays(codes, a, b, c, take("<f8", nodes).astype(np.float64))
     if graph.inputs != inputs:
         raise ValueError(f"a saved program says that it has {inputs} inputs and has {graph.inputs}")
-    results = take("<i4", outputs).tolist()
-    found = [GUARD.unpack_from(data, at + k * GUARD.size) for k in range(guards)]
+    results: list[int] = take("<i4", outputs).tolist()
+    found: list[tuple[int, float, int, int]] = [GUARD.unpack_from(data, at + k * GUARD.size) for k in range(guards)]
     at += guards * GUARD.size
     files = data[at : at + length].decode("utf-8", "surrogateescape").split("\n")
     if any(which >= len(files) for *_, which in found):

@@ -6,8 +6,8 @@ the number that the method of `Value` computes. Of a Value they give a Value.
 
 from __future__ import annotations
 
-import builtins
 import math
+from builtins import abs, round  # noqa: UP029 (they are public here, too)
 
 from tapegrad.engine import Value, dot, prod, sum
 from tapegrad.recording import Condition, current, finite_or_zero, frozen, stop_gradient, to_int
@@ -123,43 +123,40 @@ def _binary(name: str, number: Callable[..., Any] | None = None) -> Binary:
     return result
 
 
-acos = _unary("acos", math.acos)
-asin = _unary("asin", math.asin)
-atan = _unary("atan", math.atan)
-ceil = _unary("ceil", math.ceil)
-cos = _unary("cos", math.cos)
-cosh = _unary("cosh", math.cosh)
-elu = _unary("elu")
-erf = _unary("erf", math.erf)
-erfc = _unary("erfc", math.erfc)
-exp = _unary("exp", math.exp)
-expm1 = _unary("expm1", math.expm1)
-floor = _unary("floor", math.floor)
-gelu = _unary("gelu")
-leaky_relu = _unary("leaky_relu")
-log = _unary("log", math.log)
-log10 = _unary("log10", math.log10)
-log1p = _unary("log1p", math.log1p)
-log2 = _unary("log2", math.log2)
-relu = _unary("relu")
-sigmoid = _unary("sigmoid")
-sign = _unary("sign")
-silu = _unary("silu")
-sin = _unary("sin", math.sin)
-sinh = _unary("sinh", math.sinh)
-softplus = _unary("softplus")
-sqrt = _unary("sqrt", math.sqrt)
-tan = _unary("tan", math.tan)
-tanh = _unary("tanh", math.tanh)
+acos: Unary = _unary("acos", math.acos)
+asin: Unary = _unary("asin", math.asin)
+atan: Unary = _unary("atan", math.atan)
+ceil: Unary = _unary("ceil", math.ceil)
+cos: Unary = _unary("cos", math.cos)
+cosh: Unary = _unary("cosh", math.cosh)
+elu: Unary = _unary("elu")
+erf: Unary = _unary("erf", math.erf)
+erfc: Unary = _unary("erfc", math.erfc)
+exp: Unary = _unary("exp", math.exp)
+expm1: Unary = _unary("expm1", math.expm1)
+floor: Unary = _unary("floor", math.floor)
+gelu: Unary = _unary("gelu")
+leaky_relu: Unary = _unary("leaky_relu")
+log: Unary = _unary("log", math.log)
+log10: Unary = _unary("log10", math.log10)
+log1p: Unary = _unary("log1p", math.log1p)
+log2: Unary = _unary("log2", math.log2)
+relu: Unary = _unary("relu")
+sigmoid: Unary = _unary("sigmoid")
+sign: Unary = _unary("sign")
+silu: Unary = _unary("silu")
+sin: Unary = _unary("sin", math.sin)
+sinh: Unary = _unary("sinh", math.sinh)
+softplus: Unary = _unary("softplus")
+sqrt: Unary = _unary("sqrt", math.sqrt)
+tan: Unary = _unary("tan", math.tan)
+tanh: Unary = _unary("tanh", math.tanh)
 
-atan2 = _binary("atan2", math.atan2)
-hypot = _binary("hypot", math.hypot)
-logaddexp = _binary("logaddexp")
-maximum = _binary("maximum")
-minimum = _binary("minimum")
-
-abs = builtins.abs
-round = builtins.round
+atan2: Binary = _binary("atan2", math.atan2)
+hypot: Binary = _binary("hypot", math.hypot)
+logaddexp: Binary = _binary("logaddexp")
+maximum: Binary = _binary("maximum")
+minimum: Binary = _binary("minimum")
 
 
 def pow(x: Any, y: Any, /) -> Any:
@@ -199,14 +196,18 @@ def where(condition: Any, x: Any, y: Any) -> Any:
     return Value(taken) if isinstance(other, Value) and not isinstance(taken, Value) else taken
 
 
+def _maximum(xs: list[Any]) -> Any:
+    largest: Any = xs[0]
+    for x in xs[1:]:
+        largest = maximum(largest, x)
+    return largest
+
+
 def _largest(xs: list[Any]) -> Any:
     """The largest of these, without a derivative."""
     if current() is None:
         return max(x.data if isinstance(x, Value) else x for x in xs)
-    largest = xs[0]
-    for x in xs[1:]:
-        largest = maximum(largest, x)
-    return stop_gradient(largest)
+    return stop_gradient(_maximum(xs))
 
 
 def logsumexp(xs: Iterable[Any]) -> Any:
@@ -249,8 +250,5 @@ def _from_largest(xs: Iterable[Any]) -> list[Any]:
     xs = list(xs)
     if not xs:
         raise ValueError("softmax of nothing")
-    largest = xs[0]
-    for x in xs[1:]:
-        largest = maximum(largest, x)
-    shift = -largest
+    shift = -_maximum(xs)
     return [x + shift for x in xs]

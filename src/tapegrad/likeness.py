@@ -63,8 +63,9 @@ class Likeness:
     """How a class compares with ours: `differences` that forbid to replace it, `remarks` that do not."""
 
     def __init__(self, node: ast.ClassDef, program: ast.Module) -> None:
-        self.node, self.program = node, program
-        self.methods = {n.name: n for n in node.body if isinstance(n, ast.FunctionDef)}
+        self.node: ast.ClassDef = node
+        self.program: ast.Module = program
+        self.methods: dict[str, ast.FunctionDef] = {n.name: n for n in node.body if isinstance(n, ast.FunctionDef)}
         self.aliases: dict[str, str] = {}
         self.attributes: set[str] = set()
         self.constructor: list[str] = []
@@ -185,7 +186,7 @@ def look_at_attributes(it: Likeness) -> Iterator[str]:
 def look_at_names(it: Likeness) -> Iterator[str]:
     """Its methods use nothing of the program's but the class itself and `math`, and have no effects of their own."""
     imported = imports(it.program)
-    told = set()
+    told: set[str] = set()
     for method in it.methods.values():
         if method.name in SHOWN:
             continue
@@ -208,7 +209,7 @@ def look_at_names(it: Likeness) -> Iterator[str]:
 
 def imports(program: ast.Module) -> dict[str, str]:
     """The names that a program imports anywhere, and the top-level module that each comes from."""
-    found = {}
+    found: dict[str, str] = {}
     for n in ast.walk(program):
         if isinstance(n, ast.Import | ast.ImportFrom):
             for alias in n.names:
@@ -219,7 +220,7 @@ def imports(program: ast.Module) -> dict[str, str]:
 
 def bound(method: ast.FunctionDef) -> set[str]:
     """The names that a method binds: arguments, variables, inner functions."""
-    names = set()
+    names: set[str] = set()
     for n in ast.walk(method):
         if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load):
             names.add(n.id)
@@ -246,10 +247,12 @@ LOOKS = (look_at_body, look_at_constructor, look_at_methods, look_at_attributes,
 def try_out(it: Likeness) -> Iterator[str]:
     """The same expressions on both classes give the same values and gradients, to 9 digits; types may differ."""
     theirs = execute(it)
-    rounded, typed = [], []
+    rounded: list[str] = []
+    typed: list[str] = []
     for expression in trials(it):
         for point in POINTS:
-            x, y = outcome(theirs, expression, point), outcome(Value, expression, point)
+            x: Any = outcome(theirs, expression, point)
+            y: Any = outcome(Value, expression, point)
             if not isinstance(x, list):
                 if expression in ("a + b", "a * b"):
                     yield f"trying it, {expression} at a, b = {point} gave {x}"

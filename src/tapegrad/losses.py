@@ -92,7 +92,7 @@ def binary_cross_entropy_with_logits(
     """
     xs, ts, shape = _paired(input, target)
     positive = _times(pos_weight, ts, shape)
-    losses = [w * softplus(-x) + (1 - t) * softplus(x) for x, t, w in zip(xs, ts, positive, strict=True)]
+    losses: list[Any] = [w * softplus(-x) + (1 - t) * softplus(x) for x, t, w in zip(xs, ts, positive, strict=True)]
     return _reduced(_times(weight, losses, shape), shape, reduction)
 
 
@@ -134,7 +134,7 @@ def cross_entropy(
         _check_samples(target_shape, shape)
         targets = [[0] * classes if _is(y, ignore_index) else _one_hot(y, classes) for y in ts]
         total = sum([_at(y, weights, t) for y, t in zip(ts, targets, strict=True) if not _is(y, ignore_index)])
-    losses = []
+    losses: list[Any] = []
     for xs, t in zip(scores, targets, strict=True):
         if label_smoothing and (target_shape == shape or any(not _is(p, 0) for p in t)):
             t = [p * (1 - label_smoothing) + label_smoothing / classes for p in t]
@@ -179,11 +179,11 @@ def multi_margin_loss(
     ys, target_shape = flat(target)
     _check_samples(target_shape, shape)
     weights = None if weight is None else broadcast(weight, (classes,))
-    losses = []
+    losses: list[Any] = []
     for xs, y in zip(scores, ys, strict=True):
         right = _one_hot(y, classes)
         score = _at(y, xs, right)
-        above = [relu(margin - score + x) ** p for x, r in zip(xs, right, strict=True) if not _is(r, 1)]
+        above: list[Any] = [relu(margin - score + x) ** p for x, r in zip(xs, right, strict=True) if not _is(r, 1)]
         if isinstance(y, Value):
             above = [(1 - r) * loss for loss, r in zip(above, right, strict=True)]
         losses.append(sum(above) * ((1 if weights is None else _at(y, weights, right)) / classes))

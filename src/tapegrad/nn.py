@@ -76,7 +76,9 @@ class Module:
         """
         if not hasattr(state_dict, "items"):
             raise TypeError(f"a state_dict is a dict of numbers by name, not {type(state_dict).__name__}")
-        arrays, problems, changes = self._arrays(), [], []
+        arrays = self._arrays()
+        problems: list[str] = []
+        changes: list[tuple[Value, Any]] = []
         for kind, names in (("Missing", arrays.keys() - state_dict), ("Unexpected", state_dict.keys() - arrays)):
             if strict and names:
                 problems.append(f"{kind} key(s) in state_dict: {', '.join(repr(name) for name in sorted(names))}")
@@ -134,8 +136,8 @@ class Neuron(Module):
     """
 
     def __init__(self, nin: int, nonlin: bool = True) -> None:
-        self.w = [Value(random.uniform(-1, 1)) for _ in range(nin)]
-        self.b = Value(0)
+        self.w: list[Value] = [Value(random.uniform(-1, 1)) for _ in range(nin)]
+        self.b: Value = Value(0)
         self.nonlin = nonlin
 
     def __call__(self, x: Iterable[Any]) -> Value:
@@ -153,7 +155,7 @@ class Layer(Module):
     """nout neurons side by side; one neuron's result comes bare, not in a list. Keywords go to `Neuron`."""
 
     def __init__(self, nin: int, nout: int, **kwargs: Any) -> None:
-        self.neurons = [Neuron(nin, **kwargs) for _ in range(nout)]
+        self.neurons: list[Neuron] = [Neuron(nin, **kwargs) for _ in range(nout)]
 
     def __call__(self, x: Any) -> Any:
         out = [n(x) for n in self.neurons]
@@ -176,7 +178,7 @@ class MLP(Module):
     def __init__(self, nin: int, nouts: list[int]) -> None:
         sizes = [nin, *nouts]
         last = len(nouts) - 1
-        self.layers = [Layer(sizes[i], sizes[i + 1], nonlin=i != last) for i in range(len(nouts))]
+        self.layers: list[Layer] = [Layer(sizes[i], sizes[i + 1], nonlin=i != last) for i in range(len(nouts))]
 
     def __call__(self, x: Any) -> Any:
         for layer in self.layers:
@@ -212,9 +214,8 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 def _draw(init: str, gain: float | None, fan_in: int, fan_out: int, rng: Any) -> Iterator[float]:
     """Random weights without end, of standard deviation gain / sqrt(fan); fan is what the name `init` says it is."""
     family, _, distribution = init.partition("_")
-    if family in ("xavier", "glorot"):
-        fan, usual_gain = (fan_in + fan_out) / 2, 1.0
-    elif family in ("kaiming", "he"):
+    fan, usual_gain = (fan_in + fan_out) / 2, 1.0
+    if family in ("kaiming", "he"):
         fan, usual_gain = float(fan_in), math.sqrt(2.0)
     if family not in ("xavier", "glorot", "kaiming", "he") or distribution not in ("uniform", "normal"):
         raise ValueError(
@@ -262,7 +263,8 @@ class Linear(Module):
         gain: float | None = None,
         seed: int | random.Random | None = None,
     ) -> None:
-        self.in_features, self.out_features = index(in_features), index(out_features)
+        self.in_features: int = index(in_features)
+        self.out_features: int = index(out_features)
         if self.in_features < 1 or self.out_features < 1:
             raise ValueError(f"a layer has at least one input and one output, not {in_features} and {out_features}")
         rng: Any = random if seed is None else seed if isinstance(seed, random.Random) else random.Random(seed)
@@ -270,8 +272,12 @@ class Linear(Module):
         if by_default:  # PyTorch's words for it are: kaiming_uniform with the gain of a leaky_relu of slope sqrt(5)
             init, gain = "kaiming_uniform", math.sqrt(1 / 3) if gain is None else gain
         numbers = _draw(init, gain, in_features, out_features, rng)
-        self.weight = [[Value(next(numbers)) for _ in range(in_features)] for _ in range(out_features)]
-        self.bias = [Value(next(numbers) if by_default else 0.0) for _ in range(out_features)] if bias else None
+        self.weight: list[list[Value]] = [
+            [Value(next(numbers)) for _ in range(in_features)] for _ in range(out_features)
+        ]
+        self.bias: list[Value] | None = (
+            [Value(next(numbers) if by_default else 0.0) for _ in range(out_features)] if bias else None
+        )
 
     def __call__(self, x: Any) -> list[Any]:
         y: list[Any] = rows(self._row, x)
@@ -308,7 +314,7 @@ class Maxout(Linear):
     def __init__(
         self, in_features: int, out_features: int, pieces: int = 2, bias: bool = True, **keywords: Any
     ) -> None:
-        self.pieces = index(pieces)
+        self.pieces: int = index(pieces)
         if self.pieces < 1:
             raise ValueError(f"pieces must be at least 1, not {pieces}")
         super().__init__(in_features, out_features * pieces, bias, **keywords)
@@ -424,7 +430,8 @@ class Sequential(Module):
 
     def __call__(self, x: Any) -> Any:
         for module in self.modules:
-            x = module(x)  # type: ignore[operator]
+            call: Any = module
+            x = call(x)
         return x
 
     def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -116,7 +116,7 @@ class Graph:
                 found[id(v)] = on = operands(v)  # holds the operands: an id is good as long as its object
                 todo += (v, None, *reversed(on))
         named = {id(x): name for name, x in reversed(list(names.items()))}
-        self.names = [self._name(v, named) for v in self.values]
+        self.names: list[str] = [self._name(v, named) for v in self.values]
 
     def _put(self, v: Any, found: dict[int, tuple[Any, ...]]) -> None:
         try:

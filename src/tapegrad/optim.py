@@ -421,8 +421,8 @@ class LRScheduler:
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"a schedule is for an Optimizer, not for {type(optimizer).__name__}")
         self.optimizer = optimizer
-        self.base_lrs = [group["lr"] for group in optimizer.param_groups]
-        self.last_epoch = 0
+        self.base_lrs: list[float] = [group["lr"] for group in optimizer.param_groups]
+        self.last_epoch: int = 0
         self._set()
 
     def step(self) -> None:
@@ -468,7 +468,8 @@ class StepLR(LRScheduler):
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
         if step_size < 1:
             raise ValueError(f"step_size must be at least 1, not {step_size!r}")
-        self.step_size, self.gamma = step_size, gamma
+        self.step_size: int = step_size
+        self.gamma: float = gamma
         super().__init__(optimizer)
 
     def _lr(self, base: float, k: int) -> float:
@@ -505,7 +506,8 @@ class CosineAnnealingLR(LRScheduler):
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
         if T_max < 1:
             raise ValueError(f"T_max must be at least 1, not {T_max!r}")
-        self.T_max, self.eta_min = T_max, eta_min
+        self.T_max: int = T_max
+        self.eta_min: float = eta_min
         super().__init__(optimizer)
 
     def _lr(self, base: float, k: int) -> float:
@@ -523,7 +525,9 @@ class LambdaLR(LRScheduler):
 
     def __init__(self, optimizer: Optimizer, lr_lambda: Callable[[int], float] | list[Callable[[int], float]]) -> None:
         groups = len(optimizer.param_groups) if isinstance(optimizer, Optimizer) else 0
-        self.lr_lambdas = lr_lambda if isinstance(lr_lambda, list) else [lr_lambda] * groups
+        self.lr_lambdas: list[Callable[[int], float]] = (
+            lr_lambda if isinstance(lr_lambda, list) else [lr_lambda] * groups
+        )
         if len(self.lr_lambdas) != groups:
             raise ValueError(f"{len(self.lr_lambdas)} functions for {groups} groups of parameters")
         super().__init__(optimizer)
@@ -565,10 +569,17 @@ class ReduceLROnPlateau(LRScheduler):
             raise ValueError(f"mode must be 'min' or 'max', not {mode!r}")
         if threshold_mode not in ("rel", "abs"):
             raise ValueError(f"threshold_mode must be 'rel' or 'abs', not {threshold_mode!r}")
-        self.mode, self.factor, self.patience, self.cooldown = mode, factor, patience, cooldown
-        self.threshold, self.threshold_mode, self.min_lr, self.eps = threshold, threshold_mode, min_lr, eps
-        self.best = math.inf if mode == "min" else -math.inf
-        self.num_bad_epochs = self.cooldown_counter = 0
+        self.mode: str = mode
+        self.factor: float = factor
+        self.patience: int = patience
+        self.threshold: float = threshold
+        self.threshold_mode: str = threshold_mode
+        self.cooldown: int = cooldown
+        self.min_lr: float = min_lr
+        self.eps: float = eps
+        self.best: float = math.inf if mode == "min" else -math.inf
+        self.num_bad_epochs: int = 0
+        self.cooldown_counter: int = 0
         super().__init__(optimizer)
 
     def step(self, metrics: float | Value) -> None:  # type: ignore[override]

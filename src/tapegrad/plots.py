@@ -11,6 +11,9 @@ Each function draws into `axes`, or into a new figure if none is given, and retu
 >>> axes.figure.savefig("slope.svg")  # doctest: +SKIP
 """
 
+# pyright: reportUnknownMemberType=false
+# (matplotlib's own types leave much open)
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -56,7 +59,8 @@ def function_and_derivative(
     if points < 2:
         raise ValueError(f"points must be at least 2, not {points!r}")
     xs = [start + (stop - start) * k / points for k in range(points)]
-    values, slopes = [], []
+    values: list[float] = []
+    slopes: list[float] = []
     for x in map(Value, xs):
         y = f(x)
         if isinstance(y, Value):
@@ -152,7 +156,7 @@ def loss_history(
     [('training', [4.0, 2.0, 1.0]), ('validation', [4.0, 3.0, 2.5])]
     """
     axes = _axes(axes)
-    named = history if isinstance(history, Mapping) else {"loss": history}
+    named: Mapping[str, Iterable[Any]] = history if isinstance(history, Mapping) else {"loss": history}
     for name, losses in named.items():
         numbers = [_plain(loss) for loss in losses]
         axes.plot(range(len(numbers)), numbers, label=name, marker="." if len(numbers) < 30 else "")
@@ -190,7 +194,7 @@ def decision_boundary(
     if places.ndim != 2 or places.shape[1] != 2 or len(places) != len(ys):
         raise ValueError("xs must be points in the plane, one pair of numbers each, and ys must have a class for each")
     across, up = _around(places, resolution)
-    scores = [[model([Value(x), Value(y)]) for x in across] for y in up]
+    scores: list[list[Any]] = [[model([Value(x), Value(y)]) for x in across] for y in up]
     if isinstance(scores[0][0], (list, tuple)):
         field = np.array([[np.argmax([_plain(score) for score in of]) for of in row] for row in scores], dtype=float)
         edges = [k - 0.5 for k in range(len(scores[0][0]) + 1)]

@@ -59,8 +59,8 @@ class Entry:
         self.spec = spec
         self.guards = guards
         self.others = others
-        self.program = Program(graph, nodes, guards)
-        self.outcomes = tuple([outcome for _, outcome, _ in self.program.guards])
+        self.program: Program = Program(graph, nodes, guards)
+        self.outcomes: tuple[float, ...] = tuple([outcome for _, outcome, _ in self.program.guards])
         self.derived: dict[Any, Any] = {}
         self.lanes: dict[Any, Lanes] = {}
 
@@ -102,12 +102,16 @@ class Family:
     """All programs of one function for arguments of one spec."""
 
     def __init__(self, call: Callable[..., Any], derive: Derive, spec: Spec, most: int, name: str) -> None:
-        self.call, self.derive, self.spec, self.most, self.name = call, derive, spec, most, name
+        self.call: Callable[..., Any] = call
+        self.derive: Derive = derive
+        self.spec: Spec = spec
+        self.most: int = most
+        self.name: str = name
         self.entries: OrderedDict[tuple[float, ...], Entry] = OrderedDict()
         self.by_prefix: dict[tuple[float, ...], Entry] = {}
         self.last: Entry | None = None
         self.missed: Counter[tuple[str, int]] = Counter()
-        self.warned = False
+        self.warned: bool = False
 
     def record(self, x: Any, lines: Any = None) -> Entry:
         """Record the function at x."""
@@ -115,7 +119,7 @@ class Family:
             if lines is not None:
                 lines.start(recorder)
             try:
-                recorder.inputs = _leaves(x)
+                recorder.inputs = _leaves(x.tolist())
                 args, kwargs = unflatten(self.spec, iter(recorder.inputs), structure.of_values)
                 roots, spec = roots_of(self.call(*args, **kwargs))
             finally:

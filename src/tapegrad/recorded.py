@@ -94,13 +94,13 @@ class Recorded:
     def taken_apart(self, args: Any, kwargs: Any) -> tuple[Spec, list[Any]]:
         """The spec of (args, kwargs), in which ints that are no inputs are settings, and the numbers."""
         leaves: list[Any] = []
-        specs = []
+        specs: list[Spec] = []
         for position, arg in enumerate(args):
             if isinstance(arg, int) and not self.is_input(position, len(args)):
                 specs.append(("setting", Setting(arg)))
             else:
                 specs.append(flatten(arg, leaves))
-        named = []
+        named: list[Spec] = []
         for arg in kwargs.values():
             named.append(("setting", Setting(arg)) if isinstance(arg, int) else flatten(arg, leaves))
         return ("tuple", (("tuple", tuple(specs), tuple), ("dict", tuple(kwargs), tuple(named))), tuple), leaves
@@ -129,7 +129,7 @@ class Recorded:
         entry, out = family.at(x, program_of)
         numbers = out.tolist()
         count = len(entry.nodes)
-        made = []
+        made: list[Value] = []
         for k in range(count):
             partials = tuple(numbers[count + k * len(wrt) : count + (k + 1) * len(wrt)])
             made.append(Value(numbers[k], tuple(children), partials))

@@ -5,6 +5,9 @@ Everything that Python decides by such a number is caught. A comparison gives a 
 comes out differently is not used. What cannot be guarded is an error.
 """
 
+# pyright: reportPossiblyUnboundVariable=false
+# (without the compiled core there is no recorder, and nothing of what could not be imported is called)
+
 from __future__ import annotations
 
 import math
@@ -15,7 +18,6 @@ from tapegrad.engine import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import FrameType
     from typing import Any
 
 
@@ -41,10 +43,10 @@ def current() -> Recorder | None:
 
 def caller() -> tuple[str, int]:
     """The line, outside this package, that is being executed."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_back is not None and frame.f_code.co_filename.startswith(HERE):
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(HERE):
         frame = frame.f_back
-    return ("?", 0) if frame is None else (frame.f_code.co_filename, frame.f_lineno)
+    return frame.f_code.co_filename, frame.f_lineno
 
 
 class Condition:
@@ -56,7 +58,7 @@ class Condition:
     __slots__ = ("value",)
 
     def __init__(self, value: Value) -> None:
-        self.value = value
+        self.value: Value = value
 
     def __bool__(self) -> bool:
         outcome = _peek(self.value) != 0.0
@@ -135,7 +137,7 @@ class Recorder:
     """One recording: the guards, and what `where` has chosen."""
 
     def __init__(self) -> None:
-        self.start = 0
+        self.start: int = 0
         self.inputs: list[Value] = []
         self.guards: list[tuple[Value, float, tuple[str, int]]] = []
         self.guarded: set[int] = set()

@@ -26,7 +26,8 @@ def replace(source: bytes, filename: str, names: Iterable[str]) -> tuple[ast.Mod
     or does something that ours would not do, and SyntaxError as `compile` does.
     """
     tree = ast.parse(source, filename)
-    notices, refusals = [], []
+    notices: list[str] = []
+    refusals: list[str] = []
     body = list(tree.body)
     for name in dict.fromkeys(names):
         found = [i for i, node in enumerate(tree.body) if isinstance(node, ast.ClassDef) and node.name == name]

@@ -28,7 +28,7 @@ class Parser:
     """Recursive descent over the C expressions that the table uses."""
 
     def __init__(self, text: str) -> None:
-        self.tokens = [number or name or sign for number, name, sign in TOKEN.findall(text)]
+        self.tokens: list[str] = [number or name or sign for number, name, sign in TOKEN.findall(text)]
         if "".join(self.tokens) != "".join(text.split()):
             raise ValueError(f"ops.h: cannot read {text!r}")
         self.tokens.append("")

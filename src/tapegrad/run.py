@@ -45,7 +45,10 @@ class Target:
     """What to run: a script's path or, if `is_module`, a module's name; its arguments; the classes to replace."""
 
     def __init__(self, name: str, is_module: bool, arguments: list[str], replaced: list[str]) -> None:
-        self.name, self.is_module, self.arguments, self.replaced = name, is_module, arguments, replaced
+        self.name: str = name
+        self.is_module: bool = is_module
+        self.arguments: list[str] = arguments
+        self.replaced: list[str] = replaced
 
     def command_line(self) -> list[str]:
         """What comes after `python` to run it as it is."""
@@ -200,7 +203,8 @@ def new_main() -> ModuleType:
     """A fresh `__main__`, with what python gives it before it knows what to run."""
     old = sys.modules["__main__"]
     module = type(sys)("__main__")
-    for name, value in (("__annotations__", {}), ("__builtins__", sys.modules["builtins"])):
+    given: dict[str, object] = {"__annotations__": {}, "__builtins__": sys.modules["builtins"]}
+    for name, value in given.items():
         if name in vars(old):  # which of them there are depends on the version of Python
             vars(module)[name] = value
     sys.modules["__main__"] = module

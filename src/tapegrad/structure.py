@@ -4,6 +4,9 @@ A *spec* says how numbers are nested and can be compared and hashed: NUMBER, ("a
 ("tuple", specs, class), ("dict", keys, specs), or ("setting", x) for anything that stays what it is.
 """
 
+# pyright: reportUnknownMemberType=false
+# (nor does isinstance(x, numpy.ndarray) say of what)
+
 from __future__ import annotations
 
 import math
@@ -31,7 +34,7 @@ class Setting:
     __slots__ = ("x",)
 
     def __init__(self, x: Any) -> None:
-        self.x = x
+        self.x: Any = x
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Setting):

@@ -11,6 +11,7 @@ import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from tapegrad.engine import Value
 from tapegrad.optim import LRScheduler, Optimizer, ReduceLROnPlateau
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
 __all__ = ["History", "Trainer", "as_array", "order"]
 
@@ -100,13 +101,13 @@ class Trainer:
     threads: int | None
 
     def __post_init__(self) -> None:
-        self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        self.batch_loss = VMap(lambda x, t: self.results(x, t)[1], reduce="mean", threads=self.threads)
-        self.look = VMap(self.results, threads=self.threads)
-        self.history = History()
+        self.parameters: list[Value] = [p for group in self.optimizer.param_groups for p in group["params"]]
+        self.batch_loss: VMap = VMap(lambda x, t: self.results(x, t)[1], reduce="mean", threads=self.threads)
+        self.look: VMap = VMap(self.results, threads=self.threads)
+        self.history: History = History()
         self.batches_done = 0  # in the epoch that has begun
         self.best: list[float] | None = None  # the parameters of the best epoch
-        self.description = {} if self.checkpoint is None else self.described()
+        self.description: dict[str, Any] = {} if self.checkpoint is None else self.described()
 
     def results(self, x: Any, t: Any) -> tuple[Any, Any]:
         """For one sample what the model gives and the loss of that: what is recorded."""
@@ -122,7 +123,11 @@ class Trainer:
         history = self.history
         self.first_look()
         if self.checkpoint is not None and os.path.exists(self.checkpoint):
-            self.resume(checkpoints.load(self.checkpoint))
+            state = checkpoints.load(self.checkpoint)
+            try:
+                self.resume(state)
+            except (AttributeError, IndexError, KeyError, TypeError) as error:
+                raise ValueError(f"{self.checkpoint} is no checkpoint that fit has written: {error!r}") from error
         with _bar(progress, epochs * self.batches(), len(history) * self.batches() + self.batches_done) as bar:
             while not (reason := self.reason_to_stop(epochs)):
                 self.epoch(bar)
@@ -247,12 +252,19 @@ class Trainer:
                 f"{self.checkpoint} is of another run: {'; '.join(wrong)}. "
                 "Give another file, or delete it to begin anew"
             )
+        history, batches_done = History(**state["history"]), index(state["batches_done"])
+        lists = (history.losses, history.accuracies, history.validation_losses, history.validation_accuracies)
+        if not 0 <= batches_done <= self.batches() or not all(isinstance(x, list) for x in lists):
+            raise TypeError("its history or its place in the epoch is not one")
+        if len(state["parameters"]) != len(self.parameters):
+            raise TypeError(f"it has {len(state['parameters'])} parameters, and the model {len(self.parameters)}")
+        best, schedule = state["best"], state["schedule"]
         self.optimizer.load_state_dict(state["optimizer"])
         if self.schedule is not None:
-            self.schedule.load_state_dict(state["schedule"])
+            self.schedule.load_state_dict(schedule)
         self.set_parameters(state["parameters"])
-        self.batches_done, self.best = state["batches_done"], state["best"]
-        vars(self.history).update(state["history"])
+        self.batches_done, self.best = batches_done, best
+        vars(self.history).update(vars(history))
 
     def described(self) -> dict[str, Any]:
         """What must be the same for a run to go on. The learning rate is that of the start."""
@@ -284,7 +296,7 @@ class _NoBar:
 
 
 @contextmanager
-def _bar(progress: bool | None, total: int, done: int) -> Iterator[Any]:
+def _bar(progress: bool | None, total: int, done: int) -> Generator[Any, None, None]:
     """tqdm's bar, where there is to be one and tqdm is installed."""
     if progress is None:
         progress = sys.stderr is not None and sys.stderr.isatty()

@@ -44,7 +44,7 @@ class Derivative(Recorded):
             raise TypeError(f"argnums must be an int or a sequence of ints, not {argnums!r}")
         if len(set(numbers)) < len(numbers):
             raise ValueError(f"argnums names an argument twice: {argnums!r}")
-        self.argnums = argnums if isinstance(argnums, int) else numbers
+        self.argnums: int | tuple[int, ...] = argnums if isinstance(argnums, int) else numbers
         self.numbers = numbers
         self.has_aux = has_aux
 
@@ -62,7 +62,7 @@ class Derivative(Recorded):
         specs = spec[1][0][1]
         starts = np.cumsum([0, *[size(s) for s in specs]]).tolist()
         picked: list[int] = []
-        nested = []
+        nested: list[Spec] = []
         for k in self.numbers:
             if not -len(specs) <= k < len(specs):
                 raise TypeError(f"argnums names argument {k}, but the function was called with {len(specs)}")
@@ -162,7 +162,7 @@ class Jacobian(Derivative):
         if mode not in (None, "forward", "reverse"):
             raise ValueError(f"mode must be 'forward', 'reverse' or None, not {mode!r}")
         self.mode = mode
-        self.whole = Whole(self)
+        self.whole: Whole = Whole(self)
 
     def state(self) -> dict[str, Any]:
         return {**super().state(), "mode": self.mode}
@@ -224,7 +224,8 @@ class Whole(Recorded):
     def __init__(self, of: Jacobian) -> None:
         super().__init__(of.f, of.max_programs)
         self.of = of
-        self.forward, self.backward = Product(of, True), Product(of, False)
+        self.forward: Product = Product(of, True)
+        self.backward: Product = Product(of, False)
 
     def is_input(self, position: int, count: int) -> bool:
         return self.of.is_input(position, count)
@@ -241,7 +242,8 @@ class Product(Recorded):
 
     def __init__(self, of: Jacobian, from_right: bool) -> None:
         super().__init__(of.f, of.max_programs)
-        self.of, self.from_right = of, from_right
+        self.of: Jacobian = of
+        self.from_right: bool = from_right
 
     def is_input(self, position: int, count: int) -> bool:
         return self.of.is_input(position, count - 1)

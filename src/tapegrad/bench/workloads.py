@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Any
 
-from tapegrad.bench import batches, churn, digits, gpt, growth, memory, modes, moons, points, rivals
+from tapegrad.bench import batches, churn, digits, gpt, growth, imports, memory, modes, moons, points, rivals
 from tapegrad.bench.problem import Batch
 from tapegrad.bench.problems import PROBLEMS
 from tapegrad.bench.timing import Pace
@@ -100,6 +100,9 @@ WORKLOADS = [
     *[of(problem) for problem in PROBLEMS if problem.group != "eager"],
     Workload("costs/memory", "bytes per node, by the growth of a process that builds one chain", memory.per_node),
     Workload("costs/growth", "nanoseconds and bytes per node as graphs grow", growth.growth),
+    Workload(
+        "costs/imports", "what importing the package takes, next to json of the standard library", imports.imports
+    ),
     Workload(modes.NAME, "one gradient: n forward sweeps, one reverse sweep, central differences", modes.modes),
 ]
 

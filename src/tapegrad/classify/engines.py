@@ -74,8 +74,9 @@ def epoch(job: dict[str, Any]) -> dict[str, Any]:
     start = perf_counter()
     for batch in job["batches"]:
         optimizer.zero_grad()
-        losses = [loss(model(job["X"][k]), job["y"][k]) for k in batch]
-        (sum(losses) / len(losses)).backward()
+        losses: list[Any] = [loss(model(job["X"][k]), job["y"][k]) for k in batch]
+        mean: Any = sum(losses) / len(losses)
+        mean.backward()
         optimizer.step()
     return {"seconds": perf_counter() - start, "parameters": [p.data for p in model.parameters()]}
 

@@ -6,6 +6,7 @@ import json
 import random
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +46,9 @@ class Classifier:
                 parts.append(Maxout(n, m, init=init, seed=rng))
             else:
                 parts += [Linear(n, m, init=init, seed=rng), SHAPES[self.activation]()]
-        self.network = Sequential(*parts, Linear(sizes[-1], len(self.classes), init="xavier_uniform", seed=rng))
+        self.network: Sequential = Sequential(
+            *parts, Linear(sizes[-1], len(self.classes), init="xavier_uniform", seed=rng)
+        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the classifier to a file, whole or not at all."""
@@ -57,15 +60,24 @@ class Classifier:
     def load(cls, path: str | os.PathLike[str]) -> Classifier:
         """The classifier that was saved; ValueError for a file that has none."""
         try:
-            kept = json.loads(Path(path).read_bytes())
+            content = Path(path).read_bytes()
+            kept = json.loads(content)
             if kept.pop("kind") != KIND:
                 raise ValueError(f"it is no {KIND}")
+            if fewest_bytes(kept) > len(content):  # before a network of that size is built
+                raise ValueError("it is too short for a network of that size")
             parameters = kept.pop("parameters")
             classifier = cls(**kept)
             classifier.network.load_state_dict(parameters)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
             raise ValueError(f"{path} is no classifier that tapegrad classify has saved: {error}") from error
         return classifier
+
+
+def fewest_bytes(kept: dict[str, Any]) -> int:
+    """How long a file with the weights of such a network is at least: a digit and a comma each."""
+    sizes = [kept["size"] ** 2, *kept["layers"], len(kept["classes"])]
+    return sum([2 * abs(index(n) * index(m)) for n, m in pairwise(sizes)])
 
 
 def loss(name: str) -> Any:

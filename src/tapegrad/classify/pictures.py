@@ -35,7 +35,8 @@ class Pictures:
 
     def __getitem__(self, which: Any) -> Pictures:
         """Some of the pictures."""
-        names = [self.names[k] for k in which]
+        numbers: list[int] = list(which)
+        names = [self.names[k] for k in numbers]
         return Pictures(self.X[which], self.y[which], names, self.classes, self.size, self.colour)
 
 
@@ -86,7 +87,10 @@ def folder(path: str | Path, size: int, colour: bool = False, wanted: str | None
         found = f"one folder, {folders[0]}" if folders else "no folder"
         raise ValueError(f"{root} must have a folder of pictures for each of two classes at least, and has {found}")
     classes = chosen(wanted, folders, folders)
-    rows, y, names, problems = [], [], [], []
+    rows: list[Any] = []
+    y: list[int] = []
+    names: list[str] = []
+    problems: list[str] = []
     for k, name in enumerate(classes):
         for file in files(root / name):
             try:

@@ -52,6 +52,8 @@ def train(arguments: argparse.Namespace) -> None:
     if arguments.save:
         classifier.save(arguments.save)
     if arguments.plot:
+        from tapegrad.classify import plots
+
         plots.write(arguments.plot, classifier, history, counts, test)
 
 
@@ -167,7 +169,7 @@ def predict(model: str, paths: Sequence[str]) -> int:
             print(f"tapegrad classify: {error}", file=sys.stderr)
             status = 1
             continue
-        scores = outputs(classifier.network, [x])[0].tolist()
+        scores: list[float] = outputs(classifier.network, [x])[0].tolist()
         best = classifier.classes[scores.index(max(scores))]
         listed = ", ".join(f"{name} {score:.2f}" for name, score in zip(classifier.classes, scores, strict=True))
         print(f"{path}: {best} (scores: {listed})")

@@ -33,7 +33,8 @@ class Drawing:
     """
 
     def __init__(self, graph: Graph, limit: int) -> None:
-        self.graph, self.limit = graph, limit
+        self.graph: Graph = graph
+        self.limit: int = limit
 
     def picture(self) -> Picture:
         """What there is to draw: boxes, ovals and edges."""

@@ -53,7 +53,7 @@ def digraph(picture: Picture, format: str, rankdir: str) -> Any:
             "tapegrad.draw(v) draws without it.",
             name="graphviz",
         ) from error
-    graph = Digraph(format=format, graph_attr={"rankdir": rankdir})
+    graph: Any = Digraph(format=format, graph_attr={"rankdir": rankdir})
     for tail, head, attributes in statements(picture):
         if head:
             graph.edge(tail, head, **attributes)

@@ -76,7 +76,8 @@ class _Items:
     def _first_order(self) -> list[list[int]]:
         """Depth first from the right, operands in order."""
         layers: list[list[int]] = [[] for _ in range(max(self.layer) + 1)]
-        seen, todo = set(), [self.n - 1]
+        seen: set[int] = set()
+        todo = [self.n - 1]
         while todo:
             i = todo.pop()
             if i not in seen:
@@ -140,7 +141,8 @@ class _Items:
 
     def _settle(self, layers: list[list[int]], sides: tuple[list[list[int]], ...]) -> None:
         for layer in layers:
-            wanted, weights = [], []
+            wanted: list[float] = []
+            weights: list[float] = []
             for i in layer:
                 pulls = [(self.y[j], self._stiffness(i, j)) for side in sides for j in side[i]]
                 weight = sum([w for _, w in pulls])
@@ -162,7 +164,8 @@ class _Items:
 
     def _borders(self) -> list[Point]:
         """The left and right border of every layer."""
-        borders, right = [], 0.0
+        borders: list[Point] = []
+        right = 0.0
         for layer in self.layers:
             width = max([self.width[i] for i in layer])
             borders.append((right - width, right))
@@ -176,7 +179,8 @@ class _Items:
         return [(sum(borders[self.layer[i]]) / 2, self.y[i]) for i in range(self.n)]
 
     def routes(self) -> list[list[Point]]:
-        borders, places, routes = self._borders(), self.places(), []
+        borders, places = self._borders(), self.places()
+        routes: list[list[Point]] = []
         for u, v in self.edges:
             route = [(places[u][0] + self.width[u] / 2, self.y[u]), (borders[self.layer[u]][1], self.y[u])]
             i = u

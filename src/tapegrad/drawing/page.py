@@ -53,7 +53,8 @@ class _Texts:
 
     def _by_edge(self) -> dict[int, Any]:
         """The derivative along each edge that brings an operand; two edges from one Value have one each."""
-        found, left = {}, {node: deque(pairs) for node, pairs in self.derivatives.items()}
+        found: dict[int, Any] = {}
+        left = {node: deque(pairs) for node, pairs in self.derivatives.items()}
         for k, edge in enumerate(self.picture.edges):
             pairs = left[self.picture.items[edge.end].node]
             match = next((pair for pair in pairs if pair[0] == edge.operand), None)
@@ -82,7 +83,8 @@ class _Texts:
         steps: list[dict[str, Any]] = [{"node": None, "grads": {root: short(1)}, "edges": [], "text": start}]
         for node, g, adds in self.graph.sweep():
             seen = [add for add in adds if add[0] in self.picture.box]
-            lines, changed = [], {}
+            lines: list[str] = []
+            changed: dict[int, str] = {}
             for k, d, amount in seen:
                 grads[k] = plus(grads[k], amount)
                 changed[k] = short(grads[k])

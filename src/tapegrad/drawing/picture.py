@@ -55,8 +55,8 @@ class Picture:
 
     def __init__(self, graph: Graph, limit: int) -> None:
         self.graph = graph
-        self.drawn = graph.nearest(limit)
-        self.more = len(graph) - len(self.drawn)
+        self.drawn: list[int] = graph.nearest(limit)
+        self.more: int = len(graph) - len(self.drawn)
         self.items: list[Item] = []
         self.edges: list[Edge] = []
         self.box: dict[int, int] = {}  # the item of a Value, by its position in the graph
