@@ -17,6 +17,10 @@ MACROS = [
     ("CYTHON_VECTORCALL_TPNEW", "0"),  # Value has a tp_new of its own
 ]
 
+# Named, although the interpreter has them loaded as a rule: what is not named is not found where it has not, gets the
+# oldest version of a function, and is not seen by auditwheel. dlopen is in libc from glibc 2.34 on.
+LIBRARIES = ["m", "dl"] if sys.platform == "linux" else []
+
 # Build modes for developers: TAPEGRAD_BUILD=sanitize or strict (warnings are errors).
 MODE = os.environ.get("TAPEGRAD_BUILD", "")
 if MODE == "sanitize":
@@ -54,6 +58,7 @@ def module(name: str) -> Extension:
         define_macros=MACROS,
         extra_compile_args=COMPILE,
         extra_link_args=LINK,
+        libraries=LIBRARIES,
         depends=[f"csrc/tapegrad/{file}" for file in DEPENDS],
     )
     extension.cython_include_dirs = ["csrc"]
