@@ -7,7 +7,7 @@ from setuptools import Extension, setup
 
 # The bits are those of the pure-Python reference: no contraction into fused multiply-adds.
 COMPILE = (
-    ["/O2", "/fp:precise"]
+    ["/O2", "/fp:precise", "/std:c11"]
     if sys.platform == "win32"
     else ["-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
 )
@@ -21,7 +21,8 @@ MACROS = [
 # oldest version of a function, and is not seen by auditwheel. dlopen is in libc from glibc 2.34 on.
 LIBRARIES = ["m", "dl"] if sys.platform == "linux" else []
 
-# Build modes for developers: TAPEGRAD_BUILD=sanitize or strict (warnings are errors).
+# Build modes for developers: TAPEGRAD_BUILD=sanitize, strict (warnings are errors) or scalar (without AVX2 and without a
+# vector math library, as where there are none).
 MODE = os.environ.get("TAPEGRAD_BUILD", "")
 if MODE == "sanitize":
     COMPILE = [
@@ -43,8 +44,10 @@ elif MODE == "strict":
         "-Wno-missing-field-initializers",
         "-Wno-cast-function-type",
     ]
+elif MODE == "scalar":
+    MACROS.append(("TAPEGRAD_SCALAR", "1"))
 elif MODE:
-    sys.exit(f"TAPEGRAD_BUILD is {MODE!r}; it can be 'sanitize', 'strict' or unset")
+    sys.exit(f"TAPEGRAD_BUILD is {MODE!r}; it can be 'sanitize', 'strict', 'scalar' or unset")
 
 
 DEPENDS = ["ops.h", "ops.pxd", "tape.pxd", "value.pxd", "graph.pxd", "lanes.h", "kernels.h"]

@@ -223,7 +223,7 @@ def test_the_guides_contents_are_its_chapters():
 
 
 def test_the_readme_has_its_two_commands():
-    commands = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("python3 -m venv")]
+    commands = [line for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines() if line.startswith("python3 -m venv")]
     assert len(commands) == 2
     assert "tapegrad bench" in commands[0]
     assert "python -m pytest" in commands[1]
