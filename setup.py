@@ -24,8 +24,8 @@ MACROS = [
 # oldest version of a function, and is not seen by auditwheel. dlopen is in libc from glibc 2.34 on.
 LIBRARIES = ["m", "dl"] if sys.platform == "linux" else []
 
-# Build modes for developers: TAPEGRAD_BUILD=sanitize, strict (warnings are errors) or scalar (without AVX2 and without a
-# vector math library, as where there are none).
+# Build modes for developers: TAPEGRAD_BUILD=sanitize, strict (warnings are errors) or scalar (without AVX2 and a vector
+# math library, as where there are none).
 MODE = os.environ.get("TAPEGRAD_BUILD", "")
 if MODE == "sanitize":
     COMPILE = [
