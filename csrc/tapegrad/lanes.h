@@ -12,11 +12,15 @@
 
 #include "ops.h"
 
-#if defined(__GNUC__) && defined(__x86_64__) && defined(__linux__)
+/* What a build can have: AVX2 by gcc and clang (but on Windows gcc misaligns such vectors on the stack), and glibc's vector
+ * functions. The build mode `scalar` has neither, as MSVC's builds and macOS on ARM have neither. */
+#if defined(__GNUC__) && !defined(TAPEGRAD_SCALAR)
+#if defined(__x86_64__) && !defined(_WIN32)
 #define TG_X86_KERNELS 1
+#endif
+#if defined(__GLIBC__) && (defined(__x86_64__) || defined(__aarch64__))
 #define TG_VECTOR_MATH 1
-#elif defined(__GNUC__) && defined(__aarch64__) && defined(__linux__)
-#define TG_VECTOR_MATH 1
+#endif
 #endif
 
 #ifdef __GNUC__
@@ -72,15 +76,36 @@ TG_TERNARY_OPS(TG_FUNCTION3)
 #undef TG_NAME
 #undef TG_VECTOR
 
+enum {
 #ifdef TG_X86_KERNELS
+    TG_BUILT_AVX2 = 1,
+#else
+    TG_BUILT_AVX2 = 0,
+#endif
+#ifdef TG_VECTOR_MATH
+    TG_BUILT_VECTOR_MATH = 1
+#else
+    TG_BUILT_VECTOR_MATH = 0
+#endif
+};
+
+#ifdef TG_X86_KERNELS
+#ifdef __clang__
+#pragma clang attribute push(__attribute__((target("avx2"))), apply_to = function)
+#else
 #pragma GCC push_options
 #pragma GCC target("avx2")
+#endif
 #define TG_NAME(name) name##_avx2
 #define TG_VECTOR 4
 #include "kernels.h"
 #undef TG_NAME
 #undef TG_VECTOR
+#ifdef __clang__
+#pragma clang attribute pop
+#else
 #pragma GCC pop_options
+#endif
 #endif
 
 static TgMath tg_vector_math;
@@ -133,8 +158,10 @@ static void tg_find_kernels(int use_avx2, int use_vector_math)
 #ifdef TG_X86_KERNELS
         if (tg_has_avx2) {
             tg_fill_kernels_avx2(tg_kernels[1 - exact]);
+#ifdef TG_VECTOR_MATH
             if (!exact)
                 tg_fill_vector_kernels_avx2(tg_kernels[1], &tg_vector_math);
+#endif
             continue;
         }
 #endif

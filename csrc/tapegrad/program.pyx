@@ -27,6 +27,8 @@ cdef extern from "lanes.h" nogil:
         int32_t b
         int32_t c
     int MAX_WIDTH "TG_MAX_WIDTH"
+    int BUILT_AVX2 "TG_BUILT_AVX2"
+    int BUILT_VECTOR_MATH "TG_BUILT_VECTOR_MATH"
     int has_avx2 "tg_has_avx2"
     int has_vector_math "tg_has_vector_math"
     int takes_scalars "tg_takes_scalars"(int op, int scalars)
@@ -47,6 +49,8 @@ cdef extern from "lanes.h" nogil:
 
 find_kernels(os.environ.get("TAPEGRAD_AVX2") != "0", os.environ.get("TAPEGRAD_VECTOR_MATH") != "0")
 
+BUILT_KERNELS = ("plain", "avx2") if BUILT_AVX2 else ("plain",)     # in this build, and then what is used on this machine
+BUILT_WITH_VECTOR_MATH = bool(BUILT_VECTOR_MATH)
 KERNELS = "avx2" if has_avx2 else "plain"
 VECTOR_MATH = bool(has_vector_math)
 
@@ -434,8 +438,10 @@ def load(path):
 
 
 def show_config():
-    """Print which loops this build uses on this machine."""
+    """Print which loops are used on this machine, and what this build has to choose from."""
     print(f"lanes: {KERNELS} kernels, {'libmvec' if VECTOR_MATH else 'the scalar math library'}")
+    library = "libmvec where there is one" if BUILT_WITH_VECTOR_MATH else "no vector math library"
+    print(f"this build has: {' and '.join(BUILT_KERNELS)} kernels, {library}")
 
 
 OPERATIONS = tuple([table[k].label.decode() for k in range(ALL_COUNT)])

@@ -12,6 +12,8 @@ from tapegrad.graph import Graph
 _Array = np.ndarray[Any, np.dtype[np.float64]]
 _Guard = tuple[int, float, tuple[str, int]]
 
+BUILT_KERNELS: tuple[str, ...]
+BUILT_WITH_VECTOR_MATH: bool
 KERNELS: str
 VECTOR_MATH: bool
 OPERATIONS: tuple[str, ...]
