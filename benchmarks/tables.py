@@ -65,7 +65,7 @@ def tables(data: dict[str, Any]) -> dict[str, dict[str, Cells]]:
             if row.get("baseline") != "reference" or not row["steady"]:
                 continue
             label = name + (f", {row['row']}" if not row["size"] else f", {row['size']:,}")
-            if row["whole"] and name.startswith("eager/") or row["row"].startswith(EAGER):
+            if (row["whole"] and name.startswith("eager/")) or row["row"].startswith(EAGER):
                 rivals = rivals_of(results, EAGER)
                 eager[label] = line(row) | {key: cell for key, cell in rivals.items() if key in scalar}
             elif row["whole"]:

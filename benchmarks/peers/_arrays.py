@@ -4,10 +4,15 @@
 """
 
 import math
+from itertools import pairwise
 
 import numpy as np
 
-from tapegrad.bench.problems import advection, gmm as mixture, heston as paths, k_means as clusters, lstm as network
+from tapegrad.bench.problems import advection
+from tapegrad.bench.problems import gmm as mixture
+from tapegrad.bench.problems import heston as paths
+from tapegrad.bench.problems import k_means as clusters
+from tapegrad.bench.problems import lstm as network
 
 BELOW = np.zeros((mixture.BELOW, mixture.D, mixture.D))  # where the numbers of a factor stand, column by column
 for k, (column, line) in enumerate(zip(*np.triu_indices(mixture.D, 1), strict=True)):
@@ -88,7 +93,7 @@ def lstm_score(y, after, m):
 def lstm(x, sequence, start, m):
     """`start` is a state of zeros."""
     p, state, score = x.reshape(network.ROWS, network.FEATURES), start, 0.0
-    for now, after in zip(sequence[:-1], sequence[1:], strict=True):
+    for now, after in pairwise(sequence):
         y, state = lstm_step(p, state, now, m)
         score = score + lstm_score(y, after, m)
     return lstm_mean(score, sequence)

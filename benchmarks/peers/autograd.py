@@ -6,8 +6,8 @@ import autograd.numpy as anp
 import numpy as np
 from autograd import value_and_grad
 from autograd.scipy.special import erfc, logsumexp
-
 from tapegrad.bench.peers import _arrays as arrays
+
 from tapegrad.bench.problems import advection
 from tapegrad.bench.problems.mlp import mlp_matrix_loss
 from tapegrad.bench.rival import single

@@ -8,9 +8,10 @@ from types import SimpleNamespace
 import drjit as dr
 import numpy as np
 from drjit.llvm.ad import Float64, UInt32
-
 from tapegrad.bench.peers import _arrays as arrays
-from tapegrad.bench.problems.advection import CELLS, STEPS as MOVES, TARGET
+
+from tapegrad.bench.problems.advection import CELLS, TARGET
+from tapegrad.bench.problems.advection import STEPS as MOVES
 from tapegrad.bench.problems.heston import STEPS
 
 NAME = "Dr.Jit"

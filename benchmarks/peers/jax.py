@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import erfc
-
 from tapegrad.bench.peers import _arrays as arrays
+
 from tapegrad.bench.problems import advection
 from tapegrad.bench.problems.lstm import FEATURES, LAYERS, ROWS
 from tapegrad.bench.problems.mlp import mlp_matrix_loss

@@ -5,7 +5,8 @@ import math
 import numba as nb
 import numpy as np
 
-from tapegrad.bench.problems.advection import CELLS, COURANT, STEPS as MOVES, TARGET
+from tapegrad.bench.problems.advection import CELLS, COURANT, TARGET
+from tapegrad.bench.problems.advection import STEPS as MOVES
 from tapegrad.bench.problems.gmm import COLUMNS, GAMMA, D, K, M, constant
 from tapegrad.bench.problems.heston import FLOOR, RATE, STEPS, STRIKE
 from tapegrad.bench.problems.k_means import CENTRES, DIMENSIONS
@@ -152,7 +153,7 @@ def gmm_loop(x, points, rest):
     g_alpha, g_mu, g_factor = g[:K], g[K : K + K * D].reshape(K, D), g[K + K * D :].reshape(K, width)
     diagonal = np.exp(factor[:, :D])
     sums = np.array([factor[k, :D].sum() for k in range(K)])
-    centred, y, inner, gc = np.empty((K, D)), np.empty((K, D)), np.empty(K), np.empty(D)
+    centred, y, inner = np.empty((K, D)), np.empty((K, D)), np.empty(K)
     value = rest
     for p in range(n):
         for k in range(K):

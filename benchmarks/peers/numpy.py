@@ -2,9 +2,10 @@
 
 import numpy as np
 from scipy.special import logsumexp, ndtr
-
 from tapegrad.bench.peers._arrays import BELOW
-from tapegrad.bench.problems.advection import COURANT, STEPS as MOVES, TARGET
+
+from tapegrad.bench.problems.advection import COURANT, TARGET
+from tapegrad.bench.problems.advection import STEPS as MOVES
 from tapegrad.bench.problems.gmm import GAMMA, D, K, M, constant
 from tapegrad.bench.problems.heston import FLOOR, RATE, STEPS, STRIKE
 from tapegrad.bench.problems.k_means import CENTRES

@@ -3,8 +3,8 @@
 from types import SimpleNamespace
 
 import torch
-
 from tapegrad.bench.peers import _arrays as arrays
+
 from tapegrad.bench.problems import advection
 from tapegrad.bench.problems.mlp import mlp_matrix_loss
 from tapegrad.bench.rival import Functions, Scalars, for_ways
@@ -20,16 +20,16 @@ def maximum(x, bound):
     return torch.maximum(x, bound) if isinstance(bound, torch.Tensor) else torch.clamp(x, min=bound)
 
 
-FUNCTIONS = dict(
-    exp=torch.exp,
-    log=torch.log,
-    sqrt=torch.sqrt,
-    sin=torch.sin,
-    cos=torch.cos,
-    tanh=torch.tanh,
-    erfc=torch.erfc,
-    maximum=maximum,
-)
+FUNCTIONS = {
+    "exp": torch.exp,
+    "log": torch.log,
+    "sqrt": torch.sqrt,
+    "sin": torch.sin,
+    "cos": torch.cos,
+    "tanh": torch.tanh,
+    "erfc": torch.erfc,
+    "maximum": maximum,
+}
 M = SimpleNamespace(
     **FUNCTIONS,
     einsum=torch.einsum,

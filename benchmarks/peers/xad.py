@@ -23,19 +23,22 @@ M = Functions(
 )
 
 
+TAPE = Tape()
+TAPE.activate()
+
+
+def begin(xs):
+    for x in xs:
+        TAPE.registerInput(x)
+    TAPE.newRecording()
+
+
+def gradient(y, xs):
+    TAPE.registerOutput(y)
+    y.derivative = 1.0
+    TAPE.computeAdjoints()
+    return y.value, [x.derivative for x in xs]
+
+
 def scalars(how):
-    tape = Tape()
-    tape.activate()
-
-    def begin(xs):
-        for x in xs:
-            tape.registerInput(x)
-        tape.newRecording()
-
-    def gradient(y, xs):
-        tape.registerOutput(y)
-        y.derivative = 1.0
-        tape.computeAdjoints()
-        return y.value, [x.derivative for x in xs]
-
     return Scalars(Real, gradient, M, begin)

@@ -76,20 +76,25 @@ class Task:
 
 
 def task(adapter: ModuleType, problem: Problem, size: int, how: How) -> Task:
-    """The problem put to a library; of the ways to do so the first of `candidates` that is there."""
-    for name in candidates(problem):
-        function = getattr(adapter, name, None)
-        if function is None or not serves(function, how.way):
-            continue
-        if name != "scalars":
-            case = problem.make(size)
-            return Task(lambda: function(case, how), case.answer)
-        single(how)
-        case = problem.make(size)
-        if isinstance(case, Point):
-            return Task(lambda: point_by_scalars(function(how), case.program, case.x), case.answer)
-        few = problem.make(min(size, FEW))
-        return Task(lambda: batch_by_scalars(function(how), few), few.answer, size / few.samples)
+    """The problem put to a library; of the ways to do so the first of `candidates` that is there.
+
+    The answer is that of another copy of the problem: a library may write on its inputs.
+    """
+    there = {name: getattr(adapter, name, None) for name in candidates(problem)}
+    name, function = next(
+        ((name, f) for name, f in there.items() if f is not None and serves(f, how.way)), ("", no_program)
+    )
+    case = problem.make(size)
+    if name != "scalars":
+        return Task(lambda: function(case, how), problem.make(size).answer)
+    single(how)
+    if isinstance(case, Point):
+        return Task(lambda: point_by_scalars(function(how), case.program, case.x), problem.make(size).answer)
+    few = problem.make(min(size, FEW))
+    return Task(lambda: batch_by_scalars(function(how), few), problem.make(few.samples).answer, size / few.samples)
+
+
+def no_program(case: Point | Batch, how: How) -> Any:
     raise Cannot("no program of this workload")
 
 

@@ -12,7 +12,7 @@ import pkgutil
 import signal
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -175,10 +175,8 @@ class Process:
         """Time it for a round, unless one run takes too long for another one."""
         if not self.alive or (self.samples and self.samples[-1] / self.facts["times"] > PATIENCE):
             return
-        try:
+        with suppress(OSError):  # it has died, which is heard below
             self.pipe.send((SECONDS, cores))
-        except OSError:
-            pass  # it has died, which is heard below
         answer = self.hear(LIMIT)
         if isinstance(answer, float):
             self.samples.append(answer)
@@ -202,10 +200,8 @@ class Process:
 def cause(exitcode: int | None) -> str:
     """The name of the signal that has ended a process, or its exit status."""
     if exitcode is not None and exitcode < 0:
-        try:
+        with suppress(ValueError):
             return signal.Signals(-exitcode).name
-        except ValueError:
-            pass
     return f"exit status {exitcode}"
 
 
