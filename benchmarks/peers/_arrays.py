@@ -23,11 +23,6 @@ def rosenbrock(x, m):
     return (100.0 * (x[1:] - x[:-1] ** 2) ** 2 + (1.0 - x[:-1]) ** 2).sum()
 
 
-def dot(x, m):
-    half = x.shape[0] // 2
-    return x[:half] @ x[half:]
-
-
 def least_squares(x, A, b, m):
     off = A @ x - b
     return 0.5 * (off @ off)

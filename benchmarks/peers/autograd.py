@@ -68,10 +68,6 @@ def mlp(case, how):
     return at_point(lambda w: mlp_matrix_loss(w, case.data.X, case.data.y, M), case, how)
 
 
-def dot(case, how):
-    return at_point(lambda x: arrays.dot(x, M), case, how)
-
-
 def speelpenning(case, how):
     return at_point(anp.prod, case, how)
 

@@ -77,10 +77,6 @@ def mlp(case, how):
     return at_point(lambda w, X, y: mlp_matrix_loss(w, X, y, M), case, case.data.X, case.data.y)
 
 
-def dot(case, how):
-    return at_point(lambda x: arrays.dot(x, M), case)
-
-
 def speelpenning(case, how):
     return at_point(jnp.prod, case)
 

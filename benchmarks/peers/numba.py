@@ -70,19 +70,6 @@ def replay_chain(case, how):
 
 
 @compiled
-def dot_loop(x):
-    half = len(x) // 2
-    g = np.empty(len(x))
-    g[:half] = x[half:]
-    g[half:] = x[:half]
-    return x[:half] @ x[half:], g
-
-
-def dot(case, how):
-    return at_point(dot_loop, case, how)
-
-
-@compiled
 def speelpenning_loop(x):
     g = np.empty(len(x))
     left, right = 1.0, 1.0

@@ -39,11 +39,6 @@ def rosenbrock(case, how):
     return at_point(f, case, how)
 
 
-def dot(case, how):
-    half = len(case.x) // 2
-    return at_point(lambda x: (x[:half] @ x[half:], np.concatenate([x[half:], x[:half]])), case, how)
-
-
 def speelpenning(case, how):
     """By products from the left and from the right: a quotient would not bear a zero."""
 

@@ -94,11 +94,6 @@ def mlp(case, how):
 
 
 @vectorised
-def dot(case, how):
-    return at_point(lambda x: arrays.dot(x, M), case, how)
-
-
-@vectorised
 def speelpenning(case, how):
     return at_point(torch.prod, case, how)
 

@@ -30,6 +30,7 @@ from tapegrad.bench.problem import Batch, Point, product, total
 if TYPE_CHECKING:
     from tapegrad.bench.problem import Answer, Problem, Program
 
+NONE = "no program of this workload"
 FEW = 4  # samples of a batch that a library without batches is given; its time is that of one, times the samples
 
 
@@ -81,9 +82,10 @@ def task(adapter: ModuleType, problem: Problem, size: int, how: How) -> Task:
     The answer is that of another copy of the problem: a library may write on its inputs.
     """
     there = {name: getattr(adapter, name, None) for name in candidates(problem)}
-    name, function = next(
-        ((name, f) for name, f in there.items() if f is not None and serves(f, how.way)), ("", no_program)
-    )
+    suitable = [(name, f) for name, f in there.items() if f is not None and serves(f, how.way)]
+    if not suitable:
+        raise Cannot(NONE)
+    name, function = suitable[0]
     case = problem.make(size)
     if name != "scalars":
         return Task(lambda: function(case, how), problem.make(size).answer)
@@ -94,12 +96,13 @@ def task(adapter: ModuleType, problem: Problem, size: int, how: How) -> Task:
     return Task(lambda: batch_by_scalars(function(how), few), problem.make(few.samples).answer, size / few.samples)
 
 
-def no_program(case: Point | Batch, how: How) -> Any:
-    raise Cannot("no program of this workload")
-
-
 def candidates(problem: Problem) -> list[str]:
-    """The functions of an adapter that may serve a problem, the most special first."""
+    """The functions of an adapter that may serve a problem, the most special first.
+
+    The eager group is about graphs that are made at every call, so it is for numbers that remember alone.
+    """
+    if problem.group == "eager":
+        return ["scalars"]
     group, _, name = problem.name.replace("-", "_").partition("/")
     kind = "point" if isinstance(problem.make(problem.quick), Point) else "batch"
     return [f"{group}_{name}", name, kind, "scalars"]

@@ -19,7 +19,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tapegrad.bench.problem import TOLERANCE
-from tapegrad.bench.rival import How, candidates
+from tapegrad.bench.rival import NONE, How, candidates
 from tapegrad.bench.worker import main
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ PEERS = "tapegrad.bench.peers"
 OURS = "ours"
 ROUNDS, SECONDS = 5, 0.1  # a contender runs so many seconds in a round
 PATIENCE = 1.0  # seconds of a run, beyond which there are no further rounds for a contender
-LIMIT = 60.0  # seconds after which a contender is given up
+LIMIT = 45.0  # seconds after which a contender is given up
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Contender:
     def absent(self, problem: Problem) -> dict[str, str]:
         """Why it need not be started for a problem: its adapter has no function for it, or it is not installed."""
         if not self.offers & set(candidates(problem)):
-            return {"left_out": "no program of this workload"}
+            return {"left_out": NONE}
         try:
             version(self.package)
         except PackageNotFoundError:
@@ -217,7 +217,8 @@ def groups(threads: int) -> list[list[int]]:
 def prepare(processes: Sequence[Process], progress: Progress) -> None:
     """Start all that can run, each on a group of cores of its own, and wait until they are ready."""
     waiting = [process for process in processes if process.alive]
-    free, busy = groups(waiting[0].threads if waiting else 1), []
+    free = groups(waiting[0].threads if waiting else 1)
+    busy: list[tuple[Process, list[int]]] = []
     while waiting or busy:
         while waiting and free:
             process, cores = waiting.pop(0), free.pop()
