@@ -1,21 +1,28 @@
-"""CasADi: an SX function with its gradient, mapped over the samples by its virtual machine."""
-
-from types import SimpleNamespace
+"""CasADi: any program as an SX function with its gradient, mapped over samples, run by its virtual machine."""
 
 import casadi as ca
 import numpy as np
 
-from ._problems import STEPS, call_price, heston_payoff, mlp_loss
+from tapegrad.bench.rival import Functions
 
 NAME = "CasADi"
-WAYS = {"SX": False}
 PACKAGE = "casadi"
-M = SimpleNamespace(exp=ca.exp, log=ca.log, sqrt=ca.sqrt, maximum=ca.fmax)
-M.cdf = lambda x: 0.5 * (1 + ca.erf(x * 0.5**0.5))
+WAYS = {"SX": False}
 
-
-def with_gradient(value, inputs, by):
-    return ca.Function("f", inputs, [value, ca.gradient(value, by)])
+M = Functions(
+    "CasADi",
+    exp=ca.exp,
+    log=ca.log,
+    sqrt=ca.sqrt,
+    sin=ca.sin,
+    cos=ca.cos,
+    tanh=ca.tanh,
+    erfc=lambda x: 1.0 - ca.erf(x),
+    maximum=ca.fmax,
+    relu=lambda x: ca.fmax(x, 0.0),
+    sum=lambda xs: ca.sum1(ca.vertcat(*xs)),
+    dot=lambda xs, ys: ca.dot(ca.vertcat(*xs), ca.vertcat(*ys)),
+)
 
 
 def in_place(f, inputs, shapes):
@@ -34,39 +41,38 @@ def in_place(f, inputs, shapes):
     return call
 
 
-def mapped(f, n, threads):
-    return f.map(n, "thread", threads) if threads > 1 else f.map(n)
-
-
-def mlp(data, how):
-    w = ca.SX.sym("w", len(data.w))
-    x = data.w.copy()
-    loss = mlp_loss(ca.vertsplit(w), data, lambda x: ca.fmax(x, 0.0))
-    call = in_place(with_gradient(loss, [w], w), [x], [1, len(x)])
+def point(case, how):
+    x, at = ca.SX.sym("x", len(case.x)), np.array(case.elsewhere)
+    value = case.program(ca.vertsplit(x), M)
+    call = in_place(ca.Function("f", [x], [value, ca.densify(ca.gradient(value, x))]), [at], [1, len(at)])
     call()
-    x[:] = data.w_new
+    at[:] = case.x
     return call
 
 
-def black_scholes(data, how):
-    x, n = ca.SX.sym("x", 5), len(data.columns[0])
-    f = mapped(with_gradient(call_price(*ca.vertsplit(x), M), [x], x), n, how.threads)
-    call = in_place(f, [np.stack(data.columns, axis=1)], [n, (n, 5)])
+def batch(case, how):
+    n = case.samples
+    given = ([] if case.shared is None else [np.tile(case.shared, (n, 1))]) + [c.reshape(n, -1) for c in case.columns]
+    symbols = [ca.SX.sym("x", x.shape[1]) for x in given]
+    columns = case.columns if case.shared is None else (case.shared[None], *case.columns)
+    args = [ca.vertsplit(s) if c.ndim > 1 else s for s, c in zip(symbols, columns, strict=True)]
+    y = case.program(*args, M)
+    by = ca.vertcat(*symbols[: 1 if case.shared is not None else case.by])
+    if case.outputs > 1:
+        f = ca.Function("f", symbols, [ca.densify(ca.jacobian(ca.vertcat(*y), by).T)])
+    else:
+        f = ca.Function("f", symbols, [y, ca.densify(ca.gradient(y, by))])
+    f = f.map(n, "thread", how.threads) if how.threads > 1 else f.map(n)
+    inputs = [np.ascontiguousarray(x) for x in given]
+    if case.outputs > 1:
+        call = in_place(f, inputs, [(n, case.outputs, by.numel())])
+        return lambda: (None, call()[0])
+    call = in_place(f, inputs, [n, (n, by.numel())])
+    if case.shared is not None:
+        return lambda: tuple(x.mean(0) for x in call())
+    return lambda: arranged(call(), case.by)
 
-    def run():
-        value, greeks = call()
-        return value, greeks.T
 
-    return run
-
-
-def heston(data, how):
-    p, z1, z2, n = ca.SX.sym("p", 6), ca.SX.sym("z1", STEPS), ca.SX.sym("z2", STEPS), len(data.z1)
-    f = with_gradient(heston_payoff(ca.vertsplit(p), ca.vertsplit(z1), ca.vertsplit(z2), M), [p, z1, z2], p)
-    call = in_place(mapped(f, n, how.threads), [np.tile(data.p, (n, 1)), data.z1, data.z2], [n, (n, 6)])
-
-    def run():
-        values, gradients = call()
-        return values.mean(), gradients.mean(0)
-
-    return run
+def arranged(outputs, by):
+    value, gradients = outputs
+    return value, gradients.T if by > 1 else gradients

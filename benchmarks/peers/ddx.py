@@ -1,35 +1,51 @@
-"""ddx-ad: an equation, interpreted or compiled by LLVM; batches by its (inputs, points) arrays. It has no threads."""
-
-from types import SimpleNamespace
+"""ddx-ad: any program as an equation, interpreted or compiled by LLVM; batches by its (inputs, points) arrays."""
 
 import ddx
 import numpy as np
 
-from ._problems import STEPS, call_price, heston_payoff, mlp_loss
+from tapegrad.bench.rival import Functions, single
 
 NAME = "ddx"
-WAYS = {"interpreter": False, "LLVM": True}
 PACKAGE = "ddx-ad"
-M = SimpleNamespace(exp=ddx.exp, log=ddx.log, sqrt=ddx.sqrt, maximum=ddx.max)
-M.cdf = lambda x: 0.5 * (1 + ddx.erf(x * 0.5**0.5))
+WAYS = {"interpreter": False, "LLVM": True}
+
+M = Functions(
+    "ddx",
+    exp=ddx.exp,
+    log=ddx.log,
+    sqrt=ddx.sqrt,
+    sin=ddx.sin,
+    cos=ddx.cos,
+    tanh=ddx.tanh,
+    erfc=lambda x: 1.0 - ddx.erf(x),
+    maximum=ddx.max,
+    relu=lambda x: ddx.max(x, 0.0),
+)
 
 
 def equation(model, how, points):
     f = ddx.equation(model)
-    backend = ddx.Backend.COMPILE if how.mode == "LLVM" else ddx.Backend.INTERPRET
+    backend = ddx.Backend.COMPILE if how.way == "LLVM" else ddx.Backend.INTERPRET
     f.options = ddx.Options(backend=backend, points=points, cache_dir="")
-    if how.mode == "LLVM":
+    if how.way == "LLVM":
         f.wait_for_kernel()
     return f
 
 
-def mlp(data, how):
-    def model():
-        return mlp_loss([ddx.var(f"w{k}") for k in range(len(data.w))], data, lambda x: ddx.max(x, 0.0))
+def symbols(make, name, column):
+    """One symbol for a column of numbers, a list of them for one of rows."""
+    return make(name) if column.ndim == 1 else [make(f"{name}_{i}") for i in range(column.shape[1])]
 
-    call = equation(model, how, 1).buffer(data.w.copy())
+
+def point(case, how):
+    single(how)
+
+    def model():
+        return case.program([ddx.var(f"x{k}") for k in range(len(case.x))], M)
+
+    call = equation(model, how, 1).buffer(np.array(case.elsewhere))
     call()
-    call.x[:] = data.w_new
+    call.x[:] = case.x
 
     def run():
         call()
@@ -38,37 +54,25 @@ def mlp(data, how):
     return run
 
 
-def black_scholes(data, how):
-    points = np.stack(data.columns)
-    call = equation(lambda: call_price(*map(ddx.var, "SKTrs"), M), how, points.shape[1]).buffer(points)
-
-    def run():
-        call()
-        return call.value, call.jacobian
-
-    return run
-
-
-def heston(data, how):
-    n = len(data.z1)
+def batch(case, how):
+    single(how)
+    columns = case.columns if case.shared is None else (np.tile(case.shared, (case.samples, 1)), *case.columns)
+    by = case.by if case.shared is None else 1
 
     def model():
-        p = [ddx.var(f"p{k}") for k in range(6)]
-        z1, z2 = ([ddx.param(f"{z}_{i}") for i in range(STEPS)] for z in ("z1", "z2"))
-        return heston_payoff(p, z1, z2, M)
+        args = [symbols(ddx.var if k < by else ddx.param, f"c{k}", column) for k, column in enumerate(columns)]
+        y = case.program(*args, M)
+        return tuple(y) if case.outputs > 1 else y
 
-    f = equation(model, how, n)
-    order = {name: k for k, name in enumerate(f.inputs)}
-    points = np.empty((len(order), n))
-    for k, x in enumerate(data.p):
-        points[order[f"p{k}"]] = x
-    for i in range(STEPS):
-        points[order[f"z1_{i}"]] = data.z1[:, i]
-        points[order[f"z2_{i}"]] = data.z2[:, i]
-    call = f.buffer(points)
+    points = np.concatenate([column.reshape(case.samples, -1) for column in columns], axis=1)
+    call = equation(model, how, case.samples).buffer(np.ascontiguousarray(points.T))
 
     def run():
         call()
-        return call.value.mean(), call.jacobian.mean(1)
+        if case.outputs > 1:
+            return None, call.jacobian.transpose(2, 0, 1)  # a view
+        if case.shared is not None:
+            return call.value.mean(), call.jacobian.mean(1)
+        return call.value, call.jacobian.T if columns[0].ndim > 1 else call.jacobian
 
     return run

@@ -5,17 +5,190 @@ import math
 import numba as nb
 import numpy as np
 
-from ._problems import ALPHA, FLOOR, LAYERS, RATE, STEPS, STRIKE
+from tapegrad.bench.problems.advection import CELLS, COURANT, TARGET
+from tapegrad.bench.problems.advection import STEPS as MOVES
+from tapegrad.bench.problems.gmm import COLUMNS, GAMMA, D, K, M, constant
+from tapegrad.bench.problems.heston import FLOOR, RATE, STEPS, STRIKE
+from tapegrad.bench.problems.k_means import CENTRES, DIMENSIONS
+from tapegrad.bench.problems.mlp import ALPHA, WIDTHS
+from tapegrad.bench.rival import single
 
 NAME = "numba"
-WAYS = {"gradient by hand": True}
 PACKAGE = "numba"
-N0, N1, N2, _ = LAYERS
+WAYS = {"gradient by hand": True}
+
+N0, N1, N2, _ = WIDTHS
 LANES = 64
+STARTS = np.array(COLUMNS)
+
+compiled = nb.njit(error_model="numpy")
 
 
-@nb.njit(error_model="numpy")
-def mlp_value_and_grad(w, X, y):
+def at_point(f, case, how, *data):
+    single(how)
+    x = np.array(case.x)
+    f(np.array(case.elsewhere), *data)
+    return lambda: f(x, *data)
+
+
+@compiled
+def rosenbrock_loop(x):
+    g = np.zeros(len(x))
+    y = 0.0
+    for i in range(len(x) - 1):
+        off, rest = x[i + 1] - x[i] * x[i], 1 - x[i]
+        y += 100 * off * off + rest * rest
+        g[i] -= 400 * x[i] * off + 2 * rest
+        g[i + 1] = 200 * off
+    return y, g
+
+
+def rosenbrock(case, how):
+    return at_point(rosenbrock_loop, case, how)
+
+
+@compiled
+def recurrence_loop(x, steps):
+    a, b, shift = x
+    states = np.empty(steps)
+    s = shift
+    for i in range(steps):
+        states[i] = s
+        s = math.sin(s * a + b) + shift
+    ga, gb, gshift, g = 0.0, 0.0, 0.0, 1.0
+    for i in range(steps - 1, -1, -1):
+        gshift += g
+        pull = g * math.cos(states[i] * a + b)
+        ga += pull * states[i]
+        gb += pull
+        g = pull * a
+    return s, np.array([ga, gb, gshift + g])
+
+
+def replay_chain(case, how):
+    return at_point(recurrence_loop, case, how, case.data)
+
+
+@compiled
+def speelpenning_loop(x):
+    g = np.empty(len(x))
+    left, right = 1.0, 1.0
+    for i in range(len(x)):
+        g[i] = left
+        left *= x[i]
+    for i in range(len(x) - 1, -1, -1):
+        g[i] *= right
+        right *= x[i]
+    return left, g
+
+
+def speelpenning(case, how):
+    return at_point(speelpenning_loop, case, how)
+
+
+@compiled
+def log_sum_exp_loop(x):
+    largest = x.max()
+    g = np.exp(x - largest)
+    total = g.sum()
+    g /= total
+    return largest + math.log(total), g
+
+
+def log_sum_exp(case, how):
+    return at_point(log_sum_exp_loop, case, how)
+
+
+@compiled
+def least_squares_loop(x, A, b):
+    off = A @ x - b
+    return 0.5 * (off @ off), off @ A
+
+
+def least_squares(case, how):
+    return at_point(least_squares_loop, case, how, *case.data)
+
+
+@compiled
+def k_means_loop(x, points):
+    g = np.zeros(len(x))
+    total = 0.0
+    for n in range(len(points)):
+        least, nearest = np.inf, 0
+        for k in range(CENTRES):
+            distance = 0.0
+            for d in range(DIMENSIONS):
+                off = x[k * DIMENSIONS + d] - points[n, d]
+                distance += off * off
+            if distance < least:
+                least, nearest = distance, k
+        total += least
+        for d in range(DIMENSIONS):
+            g[nearest * DIMENSIONS + d] += 2 * (x[nearest * DIMENSIONS + d] - points[n, d])
+    return total, g
+
+
+def k_means(case, how):
+    return at_point(k_means_loop, case, how, case.data)
+
+
+@compiled
+def gmm_loop(x, points, rest):
+    n, width = len(points), D + D * (D - 1) // 2
+    alpha, mu, factor = x[:K], x[K : K + K * D].reshape(K, D), x[K + K * D :].reshape(K, width)
+    g = np.zeros(len(x))
+    g_alpha, g_mu, g_factor = g[:K], g[K : K + K * D].reshape(K, D), g[K + K * D :].reshape(K, width)
+    diagonal = np.exp(factor[:, :D])
+    sums = np.array([factor[k, :D].sum() for k in range(K)])
+    centred, y, inner = np.empty((K, D)), np.empty((K, D)), np.empty(K)
+    value = rest
+    for p in range(n):
+        for k in range(K):
+            square = 0.0
+            for i in range(D):
+                centred[k, i] = points[p, i] - mu[k, i]
+                y[k, i] = diagonal[k, i] * centred[k, i]
+                for j in range(i):
+                    y[k, i] += factor[k, D + STARTS[j] + i - j - 1] * centred[k, j]
+                square += y[k, i] * y[k, i]
+            inner[k] = alpha[k] + sums[k] - 0.5 * square
+        top, total = inner.max(), 0.0
+        for k in range(K):
+            inner[k] = math.exp(inner[k] - top)
+            total += inner[k]
+        value += math.log(total) + top
+        for k in range(K):
+            weight = inner[k] / total
+            g_alpha[k] += weight
+            for i in range(D):
+                pull = weight * y[k, i]
+                g_factor[k, i] -= pull * centred[k, i]
+                g_mu[k, i] += pull * diagonal[k, i]
+                for j in range(i):
+                    at = D + STARTS[j] + i - j - 1
+                    g_factor[k, at] -= pull * centred[k, j]
+                    g_mu[k, j] += pull * factor[k, at]
+    top = alpha.max()
+    powers = np.exp(alpha - top)
+    value -= n * (math.log(powers.sum()) + top)
+    for k in range(K):
+        for i in range(D):
+            square = GAMMA * GAMMA * diagonal[k, i] * diagonal[k, i]
+            value += 0.5 * square - M * factor[k, i]
+            g_factor[k, i] = g_factor[k, i] * diagonal[k, i] + g_alpha[k] + square - M
+        for i in range(D, width):
+            value += 0.5 * GAMMA * GAMMA * factor[k, i] * factor[k, i]
+            g_factor[k, i] += GAMMA * GAMMA * factor[k, i]
+        g_alpha[k] -= n * powers[k] / powers.sum()
+    return value, g
+
+
+def gmm(case, how):
+    return at_point(gmm_loop, case, how, case.data, constant(len(case.data)))
+
+
+@compiled
+def mlp_loop(w, X, y):
     n1, n2 = N1 * (N0 + 1), N1 * (N0 + 1) + N2 * (N1 + 1)
     W1, W2, W3 = w[:n1].reshape(N1, N0 + 1), w[n1:n2].reshape(N2, N1 + 1), w[n2:]
     g = 2 * ALPHA * w
@@ -55,9 +228,12 @@ def mlp_value_and_grad(w, X, y):
     return loss / len(y) + ALPHA * (w @ w), g
 
 
-def mlp(data, how):
-    mlp_value_and_grad(data.w, data.X, data.y)
-    return lambda: mlp_value_and_grad(data.w_new, data.X, data.y)
+def mlp(case, how):
+    return at_point(mlp_loop, case, how, case.data.X, case.data.y)
+
+
+def parallel(loop, how):
+    return nb.njit(error_model="numpy", parallel=how.threads > 1)(loop)
 
 
 def black_scholes_loop(S, K, T, r, sigma, out):
@@ -77,12 +253,12 @@ def black_scholes_loop(S, K, T, r, sigma, out):
         out[5, i] = S[i] * density * root
 
 
-def black_scholes(data, how):
-    loop = nb.njit(error_model="numpy", parallel=how.threads > 1)(black_scholes_loop)
+def black_scholes(case, how):
+    loop = parallel(black_scholes_loop, how)
 
     def run():
-        out = np.empty((6, len(data.columns[0])))
-        loop(*data.columns, out)
+        out = np.empty((6, case.samples))
+        loop(*case.columns, out)
         return out[0], out[1:]
 
     return run
@@ -127,12 +303,88 @@ def heston_loop(p, z1, z2):
     return out.sum(0) * np.array([1.0, 1.0, 1.0, dt, kappa * dt, 1.0, xi])
 
 
-def heston(data, how):
-    loop = nb.njit(error_model="numpy", parallel=how.threads > 1)(heston_loop)
-    z1, z2 = np.ascontiguousarray(data.z1.T), np.ascontiguousarray(data.z2.T)
+def heston(case, how):
+    loop = parallel(heston_loop, how)
+    z1, z2 = (np.ascontiguousarray(z.T) for z in case.columns)
 
     def run():
-        sums = loop(data.p, z1, z2) * (math.exp(-RATE) / len(data.z1))
+        sums = loop(case.shared, z1, z2) * (math.exp(-RATE) / case.samples)
         return sums[0], sums[1:]
 
     return run
+
+
+def lax_wendroff_loop(profiles, costs, gradients):
+    """The scheme is linear: its adjoint needs no history."""
+    into, out = 0.5 * COURANT * (1 + COURANT), 0.5 * COURANT * (1 - COURANT)
+    stay = 1 - into + out
+    for n in nb.prange(len(profiles)):
+        q, other = profiles[n].copy(), np.empty(CELLS)
+        for _ in range(MOVES):
+            for i in range(1, CELLS - 1):
+                other[i] = into * q[i - 1] + stay * q[i] - out * q[i + 1]
+            other[0] = into * q[CELLS - 1] + stay * q[0] - out * q[1]
+            other[CELLS - 1] = into * q[CELLS - 2] + stay * q[CELLS - 1] - out * q[0]
+            q, other = other, q
+        cost = 0.0
+        for i in range(CELLS):
+            q[i] -= TARGET[i]
+            cost += 0.5 * q[i] * q[i]
+        costs[n] = cost
+        for _ in range(MOVES):
+            for i in range(1, CELLS - 1):
+                other[i] = into * q[i + 1] + stay * q[i] - out * q[i - 1]
+            other[0] = into * q[1] + stay * q[0] - out * q[CELLS - 1]
+            other[CELLS - 1] = into * q[0] + stay * q[CELLS - 1] - out * q[CELLS - 2]
+            q, other = other, q
+        gradients[n] = q
+
+
+def toon_loop(profiles, costs, gradients):
+    for n in nb.prange(len(profiles)):
+        history, powers, flux = np.empty((MOVES, CELLS)), np.empty((MOVES, CELLS)), np.empty(CELLS)
+        q = profiles[n].copy()
+        for step in range(MOVES):
+            for i in range(CELLS):
+                a, b = q[i], q[i + 1 if i + 1 < CELLS else 0]
+                power = math.exp(COURANT * math.log(a / b))
+                history[step, i], powers[step, i] = a, power
+                flux[i] = (power - 1) * a * b / (a - b)
+            for i in range(CELLS):
+                q[i] += flux[i - 1] - flux[i]
+        cost = 0.0
+        for i in range(CELLS):
+            q[i] -= TARGET[i]
+            cost += 0.5 * q[i] * q[i]
+        costs[n] = cost
+        g = q.copy()
+        for step in range(MOVES - 1, -1, -1):
+            for i in range(CELLS):
+                after = i + 1 if i + 1 < CELLS else 0
+                a, b, power = history[step, i], history[step, after], powers[step, i]
+                d = a - b
+                pull, rest, slope = (g[after] - g[i]) / (d * d), power - 1, COURANT * power * d
+                q[i] = pull * b * (slope - b * rest)
+                flux[i] = pull * a * (a * rest - slope)
+            for i in range(CELLS):
+                g[i] += q[i] + flux[i - 1]
+        gradients[n] = g
+
+
+def advected(loop, case, how):
+    loop, profiles = parallel(loop, how), case.columns[0]
+
+    def run():
+        costs, gradients = np.empty(len(profiles)), np.empty(profiles.shape)
+        loop(profiles, costs, gradients)
+        return costs, gradients
+
+    return run
+
+
+def lax_wendroff(case, how):
+    return advected(lax_wendroff_loop, case, how)
+
+
+def toon(case, how):
+    return advected(toon_loop, case, how)

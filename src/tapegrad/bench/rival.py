@@ -11,7 +11,8 @@ and any of
     scalars(how)            a Scalars: the library has numbers that remember; a graph is made at every call
     point(case, how)        a function without arguments: value and gradient of a Point at its x
     batch(case, how)        the same for a Batch
-    black_scholes(case, how), ...   the same for the problem of that name alone, before all of the others
+    black_scholes(case, how), ...   the same for the problem of that name alone, before all of the others; where two
+                            groups have a name, replay_chain(case, how)
 
 `point`, `batch` and those for one problem do everything that is done once, and record or compile at another point than
 the one that is timed. What a library cannot do raises Cannot.
@@ -29,7 +30,8 @@ from tapegrad.bench.problem import Batch, Point, product, total
 if TYPE_CHECKING:
     from tapegrad.bench.problem import Answer, Problem, Program
 
-FEW = 16  # samples of a batch that a library without batches is given; its time is that of one, times the samples
+NONE = "no program of this workload"
+FEW = 4  # samples of a batch that a library without batches is given; its time is that of one, times the samples
 
 
 class Cannot(Exception):  # noqa: N818 - no error
@@ -51,6 +53,7 @@ class Scalars:
     variable: Callable[[float], Any]
     gradient: Callable[[Any, list[Any]], tuple[float, list[float]]]  # of a result by these variables: (value, gradient)
     m: Any  # functions; what is not there the library has not, see `Functions`
+    begin: Callable[[list[Any]], None] = lambda _variables: None  # called with them before a program
 
 
 class Functions(SimpleNamespace):
@@ -64,29 +67,57 @@ class Functions(SimpleNamespace):
         raise Cannot(f"{self.__dict__.get('_name', 'it')} has no {name}")
 
 
-def prepare(adapter: ModuleType, problem: Problem, size: int, how: How) -> tuple[Callable[[], Any], Answer, float]:
-    """A function that computes the problem once, the answer it should give, and how many times its seconds count."""
-    own = getattr(adapter, problem.name.partition("/")[2].replace("-", "_"), None)
+@dataclass(frozen=True)
+class Task:
+    """What a library is to do: `start()` prepares and gives a function that computes the problem once."""
+
+    start: Callable[[], Callable[[], Any]]
+    answer: Callable[[], Answer]
+    times: float = 1.0  # how many times the seconds of a run count
+
+
+def task(adapter: ModuleType, problem: Problem, size: int, how: How) -> Task:
+    """The problem put to a library; of the ways to do so the first of `candidates` that is there.
+
+    The answer is that of another copy of the problem: a library may write on its inputs.
+    """
+    there = {name: getattr(adapter, name, None) for name in candidates(problem)}
+    suitable = [(name, f) for name, f in there.items() if f is not None and serves(f, how.way)]
+    if not suitable:
+        raise Cannot(NONE)
+    name, function = suitable[0]
     case = problem.make(size)
-    kind = "point" if isinstance(case, Point) else "batch"
-    if own is not None and serves(adapter, own, how):
-        return own(case, how), case.answer(), 1.0
-    generic = getattr(adapter, kind, None)
-    if generic is not None and serves(adapter, generic, how):
-        return generic(case, how), case.answer(), 1.0
-    if hasattr(adapter, "scalars") and serves(adapter, adapter.scalars, how):
-        scalars = adapter.scalars(how)
-        if isinstance(case, Point):
-            return point_by_scalars(scalars, case.program, case.x), case.answer(), 1.0
-        few = problem.make(min(size, FEW))
-        return batch_by_scalars(scalars, few), few.answer(), size / few.samples
-    raise Cannot("no program of this workload")
+    if name != "scalars":
+        return Task(lambda: function(case, how), problem.make(size).answer)
+    single(how)
+    if isinstance(case, Point):
+        return Task(lambda: point_by_scalars(function(how), case.program, case.x), problem.make(size).answer)
+    few = problem.make(min(size, FEW))
+    return Task(lambda: batch_by_scalars(function(how), few), problem.make(few.samples).answer, size / few.samples)
 
 
-def serves(adapter: ModuleType, function: Callable[..., Any], how: How) -> bool:
+def candidates(problem: Problem) -> list[str]:
+    """The functions of an adapter that may serve a problem, the most special first.
+
+    The eager group is about graphs that are made at every call, so it is for numbers that remember alone.
+    """
+    if problem.group == "eager":
+        return ["scalars"]
+    group, _, name = problem.name.replace("-", "_").partition("/")
+    kind = "point" if isinstance(problem.make(problem.quick), Point) else "batch"
+    return [f"{group}_{name}", name, kind, "scalars"]
+
+
+def serves(function: Callable[..., Any], way: str) -> bool:
     """Whether a function of an adapter is meant for this way; `for_ways` marks those that are not meant for all."""
     ways = getattr(function, "ways", None)
-    return ways is None or how.way in ways
+    return ways is None or way in ways
+
+
+def single(how: How) -> None:
+    """Raise Cannot if more than one thread is asked for."""
+    if how.threads > 1:
+        raise Cannot("one thread")
 
 
 def for_ways(*ways: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -100,10 +131,11 @@ def for_ways(*ways: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 
 def point_by_scalars(scalars: Scalars, program: Program, x: Sequence[float]) -> Callable[[], Answer]:
-    variable, gradient, m = scalars.variable, scalars.gradient, scalars.m
+    variable, gradient, m, begin = scalars.variable, scalars.gradient, scalars.m, scalars.begin
 
     def run() -> Answer:
         xs = [variable(xi) for xi in x]
+        begin(xs)
         return gradient(program(xs, m), xs)
 
     return run

@@ -1,6 +1,7 @@
 """Rivals: every contender in a process of its own, checked against the answer, then timed in turn.
 
-All contenders of a problem are prepared first; then they take turns, and the least time of all rounds counts.
+All contenders of a problem are prepared first, as many at a time as there are cores for; then they take turns, one at
+a time on the same cores, and the least time of all rounds counts.
 """
 
 from __future__ import annotations
@@ -8,15 +9,18 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pkgutil
+import signal
 import tempfile
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tapegrad.bench.problem import TOLERANCE
-from tapegrad.bench.rival import How
-from tapegrad.bench.worker import PEERS, main
+from tapegrad.bench.rival import NONE, How, candidates
+from tapegrad.bench.worker import main
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,8 +28,11 @@ if TYPE_CHECKING:
     from tapegrad.bench.problem import Problem
     from tapegrad.bench.report import Progress
 
+PEERS = "tapegrad.bench.peers"
 OURS = "ours"
-ROUNDS, SECONDS, LIMIT = 5, 0.25, 120.0  # seconds a contender runs in a round, and after which it is given up
+ROUNDS, SECONDS = 5, 0.1  # a contender runs so many seconds in a round
+PATIENCE = 1.0  # seconds of a run, beyond which there are no further rounds for a contender
+LIMIT = 45.0  # seconds after which a contender is given up
 
 
 @dataclass(frozen=True)
@@ -34,38 +41,56 @@ class Contender:
 
     module: str
     name: str
+    package: str
     way: str
     compiles: bool
+    offers: frozenset[str] = frozenset()  # the functions of its adapter that are meant for this way
 
     @property
     def label(self) -> str:
         return f"{self.name} {self.way}".strip()
+
+    def absent(self, problem: Problem) -> dict[str, str]:
+        """Why it need not be started for a problem: its adapter has no function for it, or it is not installed."""
+        if not self.offers & set(candidates(problem)):
+            return {"left_out": NONE}
+        try:
+            version(self.package)
+        except PackageNotFoundError:
+            return {"skipped": "not installed"}
+        return {}
 
 
 def contenders() -> list[Contender]:
     """All of them, ours first. To know them, the adapters' texts are read, not the libraries."""
     found = []
     for module in pkgutil.iter_modules(import_module(PEERS).__path__):
-        if module.name.startswith("_"):
-            continue
-        name, ways = described(module.name)
-        found += [Contender(module.name, name, way, compiles) for way, compiles in ways.items()]
+        if not module.name.startswith("_"):
+            found += described(module.name)
     return sorted(found, key=lambda c: (c.module != OURS, c.name.lower()))
 
 
-def described(module: str) -> tuple[str, dict[str, bool]]:
-    """NAME and WAYS of an adapter, without importing what it imports."""
+def described(module: str) -> list[Contender]:
+    """NAME, PACKAGE, WAYS and the functions of an adapter, without importing what it imports."""
     import ast
     from pathlib import Path
 
     [folder] = import_module(PEERS).__path__
-    facts = {}
+    facts: dict[str, Any] = {}
+    functions: dict[str, tuple[str, ...] | None] = {}  # and the ways that they are meant for
     for statement in ast.parse(Path(folder, module + ".py").read_text(encoding="utf-8")).body:
         if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
             name = statement.targets[0].id
-            if name in ("NAME", "WAYS"):
+            if name in ("NAME", "PACKAGE", "WAYS"):
                 facts[name] = ast.literal_eval(statement.value)
-    return facts["NAME"], facts["WAYS"]
+        elif isinstance(statement, ast.FunctionDef):
+            marks = [d.args for d in statement.decorator_list if isinstance(d, ast.Call)]
+            functions[statement.name] = tuple(ast.literal_eval(way) for way in marks[0]) if marks else None
+    return [
+        Contender(module, facts["NAME"], facts["PACKAGE"], way, compiles,
+                  frozenset(name for name, ways in functions.items() if ways is None or way in ways))
+        for way, compiles in facts["WAYS"].items()
+    ]  # fmt: skip
 
 
 def choose(text: str) -> list[Contender]:
@@ -103,24 +128,35 @@ def without_caches() -> Iterator[None]:
 
 
 class Process:
-    """The process of a contender."""
+    """The process of a contender; it is started by `start`, and `facts` are what it has said."""
 
-    def __init__(self, contender: Contender, problem: str, size: int, threads: int) -> None:
+    def __init__(self, contender: Contender, problem: Problem, size: int, threads: int) -> None:
         self.contender, self.threads = contender, threads
+        self.task = (problem.name, size, How(contender.way, threads))
+        self.facts: dict[str, Any] = dict(contender.absent(problem))
+        self.samples: list[float] = []
+        self.end = 0.0  # when it is given up
+
+    def start(self, cores: Sequence[int]) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        how = How(contender.way, threads)
-        self.process = context.Process(target=main, args=(theirs, contender.module, problem, size, how), daemon=True)
+        adapter = f"{PEERS}.{self.contender.module}"
+        self.process = context.Process(target=main, args=(theirs, adapter, *self.task, cores), daemon=True)
         self.process.start()
         theirs.close()
-        self.facts: dict[str, Any] = {}
-        self.samples: list[float] = []
+        self.end = time.monotonic() + LIMIT
 
-    def prepare(self, limit: float) -> None:
-        self.facts = dict(self.hear(limit))
+    def prepared(self) -> bool:
+        """Whether it has said what it has prepared, or never will."""
+        if not self.pipe.poll(0) and time.monotonic() < self.end:
+            return False
+        said = self.hear(0)
+        self.facts.update(said if isinstance(said, dict) else {})
         if "error" in self.facts and not self.facts["error"] <= TOLERANCE:
             self.facts["failed"] = f"WRONG: off by {self.facts['error']:.1e} of the largest number"
+        if not self.alive:
             self.stop()
+        return True
 
     def hear(self, limit: float) -> Any:
         """What the process says; if it says nothing in time or dies, that."""
@@ -128,46 +164,76 @@ class Process:
         try:
             if self.pipe.poll(limit):
                 return self.pipe.recv()
-            said = {"failed": f"not done in {limit:.0f} s"}
+            said = {"failed": f"not done in {LIMIT:.0f} s"}
         except (EOFError, ConnectionError):
             self.process.join(5)
-            said = {"failed": f"died with exit status {self.process.exitcode}"}
+            said = {"failed": f"died: {cause(self.process.exitcode)}"}
         self.stop()
         return said
 
-    def sample(self, seconds: float, limit: float) -> None:
-        if not self.alive:
+    def sample(self, cores: Sequence[int]) -> None:
+        """Time it for a round, unless one run takes too long for another one."""
+        if not self.alive or (self.samples and self.samples[-1] / self.facts["times"] > PATIENCE):
             return
-        self.pipe.send(seconds)
-        answer = self.hear(limit)
+        with suppress(OSError):  # it has died, which is heard below
+            self.pipe.send((SECONDS, cores))
+        answer = self.hear(LIMIT)
         if isinstance(answer, float):
             self.samples.append(answer)
         else:
             self.facts.update(answer)
 
-    def finish(self) -> None:
-        if self.alive:
-            self.pipe.send(None)
-            answer = self.hear(10)
-            if isinstance(answer, float):
-                self.facts["peak_megabytes"] = answer
-        self.stop()
-
     @property
     def alive(self) -> bool:
-        return not {"failed", "skipped", "left_out"} & self.facts.keys() and self.process.is_alive()
+        return not {"failed", "skipped", "left_out"} & self.facts.keys()
 
     def stop(self) -> None:
-        self.process.kill()
-        self.process.join()
+        if self.end:
+            self.process.kill()
+            self.process.join()
 
     @property
     def best(self) -> float | None:
         return min(self.samples) if self.samples and "failed" not in self.facts else None
 
 
+def cause(exitcode: int | None) -> str:
+    """The name of the signal that has ended a process, or its exit status."""
+    if exitcode is not None and exitcode < 0:
+        with suppress(ValueError):
+            return signal.Signals(-exitcode).name
+    return f"exit status {exitcode}"
+
+
+def groups(threads: int) -> list[list[int]]:
+    """The cores of this process in groups of so many; one group of all, if they are fewer; [] where nobody knows."""
+    if not hasattr(os, "sched_getaffinity"):
+        return [[]]
+    cores = sorted(os.sched_getaffinity(0))
+    whole = [cores[k : k + threads] for k in range(0, len(cores) - threads + 1, threads)]
+    return whole or [cores]
+
+
+def prepare(processes: Sequence[Process], progress: Progress) -> None:
+    """Start all that can run, each on a group of cores of its own, and wait until they are ready."""
+    waiting = [process for process in processes if process.alive]
+    free = groups(waiting[0].threads if waiting else 1)
+    busy: list[tuple[Process, list[int]]] = []
+    while waiting or busy:
+        while waiting and free:
+            process, cores = waiting.pop(0), free.pop()
+            process.start(cores)
+            busy.append((process, cores))
+            progress.say("preparing " + ", ".join(process.contender.label for process, _ in busy))
+        for process, cores in list(busy):
+            if process.prepared():
+                busy.remove((process, cores))
+                free.append(cores)
+        time.sleep(0.01)
+
+
 HEADING = (
-    f"{'':34}{'version':>10}{'prepare':>10}{'time':>13}{'':8}{'/ eager':>10}{'/ recorded':>12}{'peak MB':>9}"
+    f"{'':34}{'version':>10}{'prepare':>10}{'time':>13}{'':8}{'/ eager':>10}{'/ recorded':>12}{'MB':>7}{'peak':>7}"
     f"{'off by':>8}"
 )
 
@@ -203,10 +269,10 @@ class RivalRow:
             for x in (self.times_eager, self.times_recorded)
         ]
         time = f"{digits3(min(self.samples_s) * self.scale):>13} {self.unit:7}"
-        peak = self.facts.get("peak_megabytes") or 0
+        before, peak = (self.facts[key] or 0 for key in ("megabytes_before", "peak_megabytes"))
         return (
             f"{label:34}{version:>10}{self.facts['prepared_s']:>8.3f} s{time}{ratios[0]:>10}{ratios[1]:>12}"
-            f"{peak:>9.0f}{self.facts['error']:>8.0e}"
+            f"{before:>7.0f}{peak:>7.0f}{self.facts['error']:>8.0e}"
         )
 
 
@@ -216,30 +282,27 @@ def compare(
     """Rows of all contenders on one problem in one size, and a line of those that have no program of it."""
     from tapegrad.bench.timing import DRIFT, control
 
-    processes: list[Process] = []
+    processes = [[Process(contender, problem, size, count) for contender in chosen] for count in threads]
+    everybody = [process for some in processes for process in some]
     with without_caches():
         try:
-            for count in threads:
-                for contender in chosen:
-                    progress.say(f"{size:,}, preparing {contender.label}")
-                    process = Process(contender, problem.name, size, count)
-                    processes.append(process)
-                    process.prepare(LIMIT)
+            for some in processes:
+                prepare(some, progress)
             before = control()
             for number in range(ROUNDS):
-                for process in processes:
+                for process in everybody:
                     progress.say(f"{size:,}, round {number + 1} of {ROUNDS}: {process.contender.label}")
-                    process.sample(SECONDS, LIMIT)
+                    process.sample(groups(process.threads)[0])
             steady = abs(control().min / before.min - 1) <= DRIFT
         finally:
-            for process in processes:
-                process.finish()
-    ours = {(p.contender.way, p.threads): p.best for p in processes if p.contender.module == OURS}
-    absent = []
-    for p in processes:
+            for process in everybody:
+                process.stop()
+    ours = {(p.contender.way, p.threads): p.best for p in everybody if p.contender.module == OURS}
+    absent: dict[str, list[str]] = {}
+    for p in everybody:
         why = p.facts.get("skipped") or p.facts.get("left_out")
         if why:
-            absent.append(f"{p.contender.label} ({why})")
+            absent.setdefault(why, []).append(p.contender.label)
             continue
         eager, recorded = (
             p.best / best if p.best and (best := ours.get((way, p.threads))) else None for way in ("eager", "recorded")
@@ -250,5 +313,5 @@ def compare(
         )  # fmt: skip
     if not steady:
         yield "The control has drifted: these ratios are no facts and are not printed; run again."
-    if absent:
-        yield f"not here: {', '.join(dict.fromkeys(absent))}"
+    for why, labels in absent.items():
+        yield f"{why}: {', '.join(dict.fromkeys(labels))}"

@@ -52,7 +52,7 @@ def make(size: int) -> Point:
         last = np.linalg.matrix_power(step, size)[-1, 0] * x.prod()
         return last, last / x
 
-    return Point(runge_kutta(size), x.tolist(), answer)
+    return Point(runge_kutta(size), x.tolist(), answer, data=size)
 
 
 PROBLEM = Problem(

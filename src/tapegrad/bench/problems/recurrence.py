@@ -38,7 +38,7 @@ def make(size: int) -> Point:
             s = math.sin(z) + shift
         return s, by
 
-    return Point(recurrence(steps), [a, b, shift], answer)
+    return Point(recurrence(steps), [a, b, shift], answer, data=steps)
 
 
 PROBLEM = Problem(
