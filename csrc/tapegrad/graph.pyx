@@ -151,14 +151,14 @@ cdef class Graph:
             raise TypeError("the graph of a program cannot be changed")
         if i == self.allocated:
             self.grow(1)
+        if self.origins is not None:        # first, because it may fail
+            self.origins.append(self.origin if self.origin >= 0 else i)
         self.op[i] = <uint8_t>op
         self.a[i] = a
         self.b[i] = b
         self.c[i] = c
         self.value[i] = 0.0
         self.size = i + 1
-        if self.origins is not None:
-            self.origins.append(self.origin if self.origin >= 0 else i)
         return i
 
     cdef int32_t constant(self, double x) except -1:
@@ -206,8 +206,8 @@ cdef class Graph:
     def evaluate(self, const double[::1] x not None):
         """The value of every node where the inputs are x, as a list."""
         cdef int32_t i
-        cdef double *v = <double *>scratch(self.size, sizeof(double))
         cdef list out = []
+        cdef double *v = <double *>scratch(self.size, sizeof(double))
         try:
             if x.shape[0] != self.inputs:
                 raise ValueError(f"{x.shape[0]} numbers for {self.inputs} inputs")
@@ -268,11 +268,15 @@ cdef class Graph:
 
     def new_input(self):
         """Add an input and return its node."""
-        return self.input()
+        cdef object node = self.size        # made first: an input that nobody is told of would be one too many
+        self.input()
+        return node
 
     def new_number(self, double x):
         """Add a constant and return its node."""
-        return self.constant(x)
+        cdef object node = self.size
+        self.constant(x)
+        return node
 
     # ---- derivatives ----
 
@@ -380,10 +384,10 @@ cdef class Graph:
         """Add the reverse sweep: for each of `inputs` the node of sum(seed * d output / d input)."""
         cdef int32_t count = self.size
         cdef int32_t i, g, first = count
-        cdef int32_t *adjoint = <int32_t *>scratch(count, sizeof(int32_t))
-        cdef uint8_t *active = <uint8_t *>PyMem_RawCalloc(count + 1, 1)
         cdef int32_t origin = self.origin
         cdef list out = []
+        cdef int32_t *adjoint = <int32_t *>scratch(count, sizeof(int32_t))
+        cdef uint8_t *active = <uint8_t *>PyMem_RawCalloc(count + 1, 1)
         try:
             if active == NULL:
                 raise MemoryError("no memory to differentiate")
@@ -416,11 +420,11 @@ cdef class Graph:
         """Add the forward sweep: for each of `outputs` the node of sum(d output / d input * tangent)."""
         cdef int32_t count = self.size
         cdef int32_t i, first = count
+        cdef int32_t origin = self.origin
+        cdef list out = []
         cdef int32_t *tangent = <int32_t *>scratch(count, sizeof(int32_t))
         cdef uint8_t *active = <uint8_t *>PyMem_RawCalloc(count + 1, 1)
         cdef uint8_t *needed = <uint8_t *>PyMem_RawCalloc(count + 1, 1)
-        cdef int32_t origin = self.origin
-        cdef list out = []
         try:
             if active == NULL or needed == NULL:
                 raise MemoryError("no memory to differentiate")
@@ -471,11 +475,11 @@ cdef class Graph:
         """The graph of these outputs alone, and where they are in it: what does not matter left out, constants folded,
         what occurs twice computed once. The values stay what they are, to the last bit."""
         cdef Shared shared = Shared.__new__(Shared)
+        cdef list places = []
         cdef uint8_t *live = <uint8_t *>PyMem_RawCalloc(self.size + 1, 1)
         cdef int32_t *moved = NULL
         cdef int32_t i
         cdef int operands
-        cdef list places = []
         try:
             if live == NULL:
                 raise MemoryError("no memory to optimise")
@@ -518,12 +522,12 @@ cdef class Graph:
     def fused(self, list outputs not None):
         """The same graph and outputs, with a product that only one sum uses made part of that sum."""
         cdef Graph out = self.like()
+        cdef list places = []
         cdef int32_t *uses = <int32_t *>PyMem_RawCalloc(self.size + 1, sizeof(int32_t))
         cdef int32_t *moved = NULL
         cdef uint8_t *live = NULL
         cdef int32_t i, a, b, product
         cdef int op
-        cdef list places = []
         try:
             live = <uint8_t *>PyMem_RawCalloc(self.size + 1, 1)
             if uses == NULL or live == NULL:
@@ -727,13 +731,13 @@ def from_tape(list inputs not None, list roots not None, int32_t start, dict sel
     `others` lists the nodes before `start` that were found, which are inputs as well. `selects` says of a node that a
     condition chose: (condition, node if it holds, node if not). The nodes come in the order of the eager sweep."""
     cdef Graph g = Graph.__new__(Graph)
-    cdef int32_t span = max(tape.size - start, 0)
-    cdef int32_t *place = <int32_t *>scratch(span + 1, sizeof(int32_t))
-    cdef int32_t i
     cdef dict older = {}
     cdef list others = []
     cdef list numbers = [] if origins else None
     cdef list found = []
+    cdef int32_t span = max(tape.size - start, 0)
+    cdef int32_t *place = <int32_t *>scratch(span + 1, sizeof(int32_t))
+    cdef int32_t i
     try:
         for i in range(span):
             place[i] = -1
@@ -839,12 +843,12 @@ cdef int32_t of_older(Graph g, int32_t node, dict older, list others, list numbe
 def to_tape(Graph g not None, list inputs not None, list nodes not None, dict selects not None):
     """Push the operations that make `nodes` onto the tape, on these nodes of the tape as inputs; returns the nodes of the
     tape that are `nodes`. `selects` is added to, as in `from_tape`. The tape must be frozen, so that nothing moves."""
+    cdef list places = []
     cdef uint8_t *needed = <uint8_t *>PyMem_RawCalloc(g.size + 1, 1)
     cdef int32_t *place = NULL
     cdef int32_t i, a, b, c
     cdef int op, operands
     cdef double x
-    cdef list places = []
     try:
         if needed == NULL:
             raise MemoryError("no memory to copy a graph to the tape")
