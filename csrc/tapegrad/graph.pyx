@@ -6,6 +6,7 @@ Differentiation adds nodes to a graph, by the rules of the table, so that what c
 The sums of adjoints are formed in the order of the eager sweep, and nothing here changes a bit of any value; so a
 recorded gradient is the eager one, to the last bit, where both use the same math library.
 """
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from libc.math cimport signbit
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
@@ -195,13 +196,14 @@ cdef class Graph:
 
     def used(self, list nodes not None):
         """For every node whether it is one of these or what they are computed from, as bytes."""
-        cdef bytearray needed = bytearray(self.size)
-        cdef uint8_t *flags = needed
+        cdef bytes needed = PyBytes_FromStringAndSize(NULL, self.size)     # nobody else sees it before it is filled
+        cdef uint8_t *flags = <uint8_t *>PyBytes_AS_STRING(needed)
+        memset(flags, 0, self.size)
         for node in nodes:
             self.need(node)
             flags[<int32_t>node] = 1
         self.need_operands(flags, self.size)
-        return bytes(needed)
+        return needed
 
     def evaluate(self, const double[::1] x not None):
         """The value of every node where the inputs are x, as a list."""
@@ -236,10 +238,13 @@ cdef class Graph:
         cdef Py_ssize_t n = codes.shape[0]
         cdef Py_ssize_t i
         cdef int operands
-        cdef bytearray seen
+        cdef bytes marks
+        cdef uint8_t *seen
         if a.shape[0] != n or b.shape[0] != n or c.shape[0] != n or values.shape[0] != n or n > 1000000000:
             raise ValueError("the arrays of a graph must be equally long")
-        seen = bytearray(n)
+        marks = PyBytes_FromStringAndSize(NULL, n)          # which inputs there are
+        seen = <uint8_t *>PyBytes_AS_STRING(marks)
+        memset(seen, 0, n)
         for i in range(n):
             if codes[i] >= ALL_COUNT:
                 raise ValueError(f"node {i}: there is no operation {codes[i]}")
@@ -255,8 +260,9 @@ cdef class Graph:
             g.add(codes[i], a[i] if operands or codes[i] == CUSTOM else 0, b[i] if operands >= BINARY else 0,
                   c[i] if operands == TERNARY else 0)
             g.value[i] = values[i] if codes[i] == LEAF else 0.0
-        if seen[:g.inputs].count(1) != g.inputs:
-            raise ValueError("the inputs of a graph must be numbered from 0 without a gap")
+        for i in range(g.inputs):
+            if not seen[i]:
+                raise ValueError("the inputs of a graph must be numbered from 0 without a gap")
         return g
 
     cdef int need(self, object node) except -1:

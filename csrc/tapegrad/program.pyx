@@ -524,10 +524,12 @@ cdef class Lanes:
         cdef uint8_t *varies = NULL
         if wide.shape[0] != program.inputs:
             raise ValueError(f"{wide.shape[0]} flags for {program.inputs} inputs")
-        for guard in program.guards if guards else ():
-            wanted.append(guard[0])
-        if not guards:
-            wanted += program.outputs_at
+        if guards:
+            for guard in program.guards:
+                wanted.append(guard[0])
+        else:
+            for node in program.outputs_at:     # no `+=`, in which CPython 3.11 loses the tuple where memory is short
+                wanted.append(node)
         self.exact = exact or not has_vector_math
         self.inputs = program.inputs
         self.outputs = len(wanted)

@@ -879,7 +879,7 @@ cdef object constant_of(Value v):
     return number(tape.value[b], tape.kind[b] & KIND)
 
 
-cdef Value new_node(object cls, int op, list on, object constant, object data, object grad):
+cdef Value new_node(object cls, int op, object on, object constant, object data, object grad):
     """A Value with these numbers whose node is `op` of the Values `on`."""
     cdef double x = 0.0
     cdef int kind = 0
@@ -1278,7 +1278,8 @@ cdef class Value:
     def __copy__(self):
         """A Value of its own with the same number, grad, operands and attributes."""
         cdef Extra extra = extra_of(self)
-        w = new_node(type(self), operation(self), list(operands(self)), constant_of(self), self.data, self.grad)
+        # not a list of the operands: CPython 3.11 loses a tuple of which it cannot make a list
+        w = new_node(type(self), operation(self), operands(self), constant_of(self), self.data, self.grad)
         if extra is not None:
             set_custom(w, extra.children, extra.op, extra.partials,
                        None if extra.backward is BUILT_IN else extra.backward)
