@@ -1,34 +1,29 @@
-"""Every allocation fails once, in everything that the compiled core does.
+"""Every allocation fails once, in what Values, the tape and recordings do.
 
 As a script: python tests/out_of_memory.py [SCENARIO ...]
 Each scenario is run with its first allocation failing, then with its second, and so on until it gets through; then the
-same with all allocations from there on failing. Each time there must be a MemoryError and nothing else, every Value must
-be as before, the same must then succeed with the right numbers, and no memory may be lost. `--sites` prints the places in
-the core's C at which an allocation failed (a build with TAPEGRAD_BUILD=sanitize knows them; .ci/allocations compares).
+same with all allocations from there on failing. Each time there must be a MemoryError and nothing else, every Value
+must be as before, no node may be left, and the same must then succeed with the right numbers. `--sites` writes the
+lines of the core at which an allocation failed. Not covered: graphs, programs, batches and pickles.
 """
 
+# ruff: noqa: E501
+
+import _testcapi
 import argparse
-import array
 import copy
 import fractions
 import gc
 import itertools
 import os
-import pickle
 import sys
-import tempfile
-import tracemalloc
 import weakref
 
-import _testcapi
 import numpy as np
 
 import tapegrad as tg
-from tapegrad import program, value
-from tapegrad.graph import Graph, from_tape, to_tape
-from tapegrad.program import Job, Lanes, Program
+from tapegrad import value
 from tapegrad.recording import Recorder
-from tapegrad.structure import Setting
 from tapegrad.tape import tape
 from tapegrad.value import Value
 
@@ -364,69 +359,6 @@ def a_full_tape():
 
 
 @scenario
-def deep_and_wide_sweeps():
-    """A sweep inside a sweep has memory of its own for the sort: 1024 nodes, then twice that."""
-    x = Value(1.0)
-    deep = x
-    for _ in range(1500):
-        deep = deep * 1.0
-    wide = tg.sum([x * float(k) for k in range(1500)])
-    top = custom_call(deep, wide)
-
-    nodes = [x, deep, wide, top]
-
-    def run():
-        for v in every(nodes):
-            v.grad = 0
-        for v in (deep, wide):
-            v.backward()
-        top.backward()
-        return [x.grad]
-
-    return (), run, ("three sweeps one after the other", (x, deep, wide, top))
-
-
-def every(roots):
-    """These Values and all below them."""
-    found, todo = {}, list(roots)
-    while todo:
-        v = todo.pop()
-        if id(v) not in found:
-            found[id(v)] = v
-            todo += v._children
-    return found.values()
-
-
-def custom_call(*roots):
-    out = Value(1.0, (roots[0],), "own")
-
-    def _backward():
-        for root in roots:
-            root.backward()
-
-    out._backward = _backward
-    return out
-
-
-@scenario
-def one_sweep():
-    x = Value(1.5)
-    own = Value(2.0, (x,), (300.25,))
-    y = x
-    for _ in range(40):
-        y = y * x + own
-    nodes = list(every([y]))
-
-    def run():
-        for v in nodes:
-            v.grad = 0
-        y.backward()
-        return [x.grad]
-
-    return (), run, ("grads are as far as the sweep came", (x, y, own))
-
-
-@scenario
 def a_sort_that_fails_changes_no_grad():
     x = Value(1.5)
     own = Value(2.0, (x,), (3.0,))
@@ -452,133 +384,21 @@ def a_sort_that_fails_changes_no_grad():
     return (), run, ("checked here", (x, own, *deep)), lambda: out[0] in (None, 0)
 
 
-@scenario
-def long_chains_of_state_die():
-    """Values that keep one another alive, 500 deep: dying must take no memory."""
-
-    def run():
-        v = custom(1.0)
-        for _ in range(500):
-            v = Sub(v.data) if v is None else Value(1.0, (v,), "own")
-        n = len(tape)
-        v = None
-        return [len(tape) - n]
-
-    return (), run
-
-
 # ---- copies ----
 
 
-def copied():
-    x, y = Value(1.5), Value(300)
+@scenario
+def copies_of_labels():
+    x = Value(2.0)
     x.label = "x"
-    own = Value(2.0, (x, y), (1.0, 2.0))
-    z = (x * y + own).tanh() ** 3
-    z.note = [1]
-    return x, y, own, z
-
-
-@scenario
-def copies():
-    x, y, own, z = copied()
 
     def run():
-        c, d = copy.copy(z), copy.deepcopy(z)
-        w = copy.copy(own)
-        e = copy.deepcopy(custom(2.0, x))
-        e.backward()
-        return [c.data, d.data, d._op, d.note, w._local_grads, copy.copy(x).label]
+        return [copy.copy(x).label]
 
-    return (x, y, own, z), run
-
-
-@scenario
-def pickles():
-    x, y, own, z = copied()
-
-    def run():
-        back, leaf, sub = pickle.loads(pickle.dumps((z, x, Sub(3.0))))
-        back.backward()
-        own.__reduce_ex__(2)
-        return [back.data, leaf.label, type(sub) is Sub, back._children[0]._children[0]._children[0].data]
-
-    return (x, y, own, z), run
+    return (x,), run
 
 
 # ---- recordings ----
-
-
-def price(x, y):
-    z = tg.exp(-x * y) + tg.where(x > y, x * y, y / x) + tg.sqrt(x * x + y * y)
-    return z.maximum(x) * 3.0 if x < 3.0 else z * y
-
-
-@scenario
-def recorded_functions():
-    def run():
-        f = tg.record(price)
-        return [f(1.5, 2.5), f(4.0, 2.0), tg.value_and_grad(price, (0, 1))(1.5, 2.5)]
-
-    return (), run
-
-
-@scenario
-def derivatives_of_derivatives():
-    def run():
-        f = lambda x: x**3 * tg.sin(x)  # noqa: E731
-        v = np.array([1.0, 2.0])
-        g = lambda x: x[0] * x[1] + tg.log(x[0]) * x[1] ** 2  # noqa: E731
-        return [tg.grad(tg.grad(f))(1.5), tg.hessian(g)(v).tolist(), tg.jvp(g)((v,), (v,)), tg.hvp(g)(v, v).tolist(),
-                tg.jacobian(lambda x: [x[0] * x[1], x[1]])(v)[0].tolist()]  # fmt: skip
-
-    return (), run
-
-
-@scenario
-def recorded_functions_of_values():
-    w, b = Value(0.5), Value(2.0)
-
-    def run():
-        f = tg.record(lambda x: w * x + tg.tanh(b) * x)
-        y = f(3.0)
-        z = f(Value(2.0)) * w
-        w.grad, b.grad = 0, 0
-        z.backward()
-        return [y.data, z.data, w.grad, b.grad]
-
-    return (), run, ("backward adds", (w, b))
-
-
-@scenario
-def batches():
-    xs = np.linspace(0.5, 2.5, 40)
-    w = Value(2.0)
-
-    def run():
-        f = tg.vmap(price, (0, None), threads=1)
-        mean = tg.vmap(lambda x: (w * x) ** 2, reduce="mean", threads=1)
-        m = mean(xs)
-        w.grad = 0
-        m.backward()
-        return [f(xs, 2.0).sum(), m.data, w.grad]
-
-    return (), run, ("backward adds", (w,))
-
-
-@scenario
-def refused_in_a_recording():
-    def run():
-        seen = []
-        for bad in (lambda x: x.data, lambda x: x * float(x.data > 1), lambda x: round(x, 2), lambda x: x.grad,
-                    lambda x: x.backward(), lambda x: setattr(x, "data", 1)):  # fmt: skip
-            try:
-                tg.record(bad)(2.0)
-            except TypeError as error:
-                seen.append(type(error).__name__)
-        return [*seen, tg.record(lambda x: Value(3.0).data * x)(2.0)]
-
-    return (), run
 
 
 @scenario
@@ -591,231 +411,14 @@ def a_recording_ends_whatever_happens():
     return (), run, None, lambda: value._recorder() is None
 
 
-@scenario
-def steps_of_a_recording():
-    def run():
-        with Recorder() as recorder:
-            x, y = value._leaves(np.array([1.5, 2.0]))
-            recorder.inputs = [x, y]
-            c = value._apply("<", x, y)
-            z = value._select(c, x * y, x, recorder.selects)
-            w = value._apply("copy", z)
-            i = value._index_of(w)
-            graph, nodes, others = from_tape([value._index_of(x)], [i], recorder.start, recorder.selects, True)
-            made = to_tape(graph, [value._index_of(y)], nodes, recorder.selects)
-            again = value._value_at(made[0])
-            return [value._peek(w), value._peek(again), len(others), graph.size]
-
-    return (), run
-
-
-# ---- graphs and programs ----
-
-
-def a_graph(n=300):
-    """Beyond what small ints and first allocations do: a graph of more than 256 nodes."""
-    codes = {name: k for k, name in enumerate(program.OPERATIONS)}
-    rows = [(1, 0, 0, 0, 0.0), (1, 1, 0, 0, 0.0), (0, 0, 0, 0, 2.5)]
-    names = ["*", "+", "sin", "select", "-", "tanh", "**n", "maximum", "neg", "zmul"]
-    for k in range(n):
-        last = len(rows) - 1
-        rows.append((codes[names[k % len(names)]], last, 2 if k % 3 else 1, k % 2, 0.0))
-    columns = list(zip(*rows, strict=True))
-    types = [np.uint8, np.int32, np.int32, np.int32, np.float64]
-    return Graph.from_arrays(*[np.array(c, dtype=t) for c, t in zip(columns, types, strict=True)])
-
-
-@scenario
-def graphs():
-    def run():
-        g = a_graph()
-        last = g.size - 1
-        one = g.new_number(1.0)
-        nodes = g.reverse([last], [one], [0, 1, 0])
-        more = g.forward([0, 1], [one, one], [last, nodes[0]])
-        x = np.array([0.5, 1.25])
-        best, at = g.optimised([last, *nodes, *more])
-        best.fused(at)
-        extra = g.new_input()
-        return [g.evaluate(np.array([0.5, 1.25, 1.0]))[last], [best.evaluate(x)[k] for k in at], g.size, extra, len(g.used(nodes)),
-                g.operation(last), g.operation(2), g.is_number(2), g.input_nodes(), len(g.arrays()[4]), g.inputs]  # fmt: skip
-
-    return (), run
-
-
-@scenario
-def adding_to_a_graph_is_all_or_nothing():
-    g = a_graph()
-
-    def run():
-        n = g.inputs
-        g.new_input()
-        return [g.inputs - n]
-
-    return (), run, None, lambda: (g.size, g.inputs)
-
-
-@scenario
-def a_graph_with_origins():
-    """After a failure the numbers of origin still belong to their nodes."""
-    x = Value(0.5)
-    with Recorder() as recorder:
-        y = x
-        for _ in range(200):
-            y = (y * 1.5).sin()
-        found = from_tape([], [value._index_of(y)], recorder.start, recorder.selects, True)
-    g, (last,), others = found
-    del y, recorder, found
-
-    def run():
-        one = g.new_number(1.0)
-        g.reverse([last], [one], g.input_nodes())
-        best, at = g.optimised([last, g.size - 1])
-        return [len(g.origins) == g.size, len(best.origins) == best.size]
-
-    return (x,), run, None, lambda: len(g.origins) == g.size
-
-
-@scenario
-def a_deep_recording():
-    def run():
-        def f(x):
-            y = x
-            for k in range(300):
-                y = y * x + float(k) if k % 2 else y.sin()
-            return y
-
-        return [tg.grad(f)(0.5)]
-
-    return (), run
-
-
-@scenario
-def programs():
-    g = a_graph()
-    guards = [(5, 1.0, ("file.py", 300)), (2, 2.5, ("file.py", 4)), (5, 1.0, ("file.py", 300)), (9, 0.5, ("other.py", 1))]
-
-    def run():
-        last = g.size - 1
-        p = Program(g, [last, 5, 0], guards)
-        free = Program(g, [last, 5])
-        x = [0.5, 1.25]
-        out = np.empty(2)
-        seen = [p.run(np.array(x), np.empty(3)), free.run(np.array(x), out), out.tolist(), free(x).tolist()]
-        try:
-            p(x)
-        except ValueError as error:
-            seen.append(str(error))
-        seen += [repr(p), str(p)[:50], len(p.listing()), p.outputs, p.inputs, p.operations, p.recorded, p.guards]
-        return [*seen, str(Program(a_graph(20), [22]))]
-
-    return (), run
-
-
-@scenario
-def saved_programs():
-    g = a_graph()
-    p = Program(g, [g.size - 1, 5], [(5, 1.0, ("file.py", 300))])
-
-    def run():
-        data = p.to_bytes()
-        with tempfile.TemporaryDirectory() as directory:
-            path = os.path.join(directory, "p.tape")
-            p.save(path)
-            again = tg.load(path)
-        back = pickle.loads(pickle.dumps(p))
-        return [again.to_bytes() == data, back.to_bytes() == data]
-
-    return (), run
-
-
-@scenario
-def lanes_and_jobs():
-    g = a_graph()
-    p = Program(g, [g.size - 1, 5, 3], [(5, 1.0, ("file.py", 300)), (9, 0.5, ("other.py", 1))])
-    xs = np.linspace(0.1, 0.9, 50)
-    table = np.stack([xs, xs], axis=1)
-    shared = np.array([0.0, 1.25])
-
-    def run():
-        lanes, both, probing = Lanes(p, b"\1\0"), Lanes(p, b"\1\1", exact=True), Lanes(p, b"\1\0", guards=True)
-        out = np.empty((50, 3))
-        sums = np.empty(3)
-        failed, outcomes = np.empty(50, dtype=np.int32), np.empty(50)
-        first = [xs] * len(lanes.wide)
-        job = Job(lanes, first, shared, 50, None, [out[:, 0], None, out[:, 2]])
-        job.run(0, sums[:1])
-        some = Job(both, [table[:, 0], xs.astype(np.float32)], shared, 50, np.arange(0, 50, 7), [None] * 3)
-        some.run(0, sums)
-        Job(probing, [xs] * len(probing.wide), shared, 50, None, [None, None]).run(0, np.empty(2), failed, outcomes)
-        return [out[:, 0].sum(), sums.tolist(), failed.sum(), outcomes.sum(), lanes.operations, job.sums, some.size]
-
-    return (), run
-
-
-@scenario
-def jobs_that_are_refused():
-    g = a_graph()
-    p = Program(g, [g.size - 1])
-    lanes = Lanes(p, b"\1\0")
-    xs, shared = np.linspace(0.1, 0.9, 50), np.array([0.0, 1.25])
-
-    def run():
-        seen = []
-        for call in (
-            lambda: Job(lanes, [], shared, 50, None, [None]), lambda: Job(lanes, [xs], shared, 49, None, [None]),
-            lambda: Job(lanes, [b"1234"], shared, 50, None, [None]), lambda: Lanes(p, b"\1"), lambda: Program(g, [9999]),
-            lambda: Job(lanes, [xs], shared, 50, np.array([300]), [None]), lambda: g.operation(100000),
-            lambda: p.run(shared, shared), lambda: Job(lanes, [xs], shared, 50, None, [None]).run(3, np.empty(1)),
-            lambda: Graph.from_arrays(*[np.zeros(1, dtype=t) for t in "Biii"], np.zeros(2)), lambda: g.new_input(1),
-            lambda: tg.program.from_bytes(b"TAPEGRAD" * 20), lambda: g.reverse([1], [1, 2], [1]), lambda: g.used(["x"]),
-            lambda: Program(p.graph, [0]).graph.new_number(1.0), lambda: Job(lanes, [xs], shared, 50, None, [xs[::2]]),
-        ):  # fmt: skip
-            try:
-                call()
-            except (ValueError, TypeError, IndexError) as error:
-                seen.append(f"{type(error).__name__}: {error}")
-        return seen
-
-    return (), run
-
-
-@scenario
-def values_that_are_refused():
-    x, zero = Value(2.0), Value(0.0)
-
-    def run():
-        seen = []
-        x.grad = zero.grad = 0
-        x.data = 2.0
-        for call in (
-            lambda: Value("x"), lambda: Value(x), lambda: Value(np.zeros(2)), lambda: Value(1.0, (1,)), lambda: Value(1.0, (x,), 3),
-            lambda: Value(1.0, (x,), (1.0, 2.0)), lambda: Value(1.0, (x,), ("y",)), lambda: x + "y", lambda: x ** "y",
-            lambda: zero**-1, lambda: (-x).log(), lambda: x * 1e308 * 1e308, lambda: (x * 1000).exp(), lambda: 1 / zero,
-            lambda: (x * 1e308 * 10).floor(), lambda: Value(float("nan")).ceil(), lambda: (-x) ** 0.5, lambda: x**1e10,
-            lambda: float(x), lambda: pow(x, 2, 3), lambda: setattr(x, "data", "y"), lambda: setattr(x, "grad", None),
-            lambda: setattr(x, "_op", 3), lambda: setattr(x, "_prev", (1,)), lambda: setattr(x * 2, "_local_grads", (1.0,)),
-            lambda: delattr(x, "data"), lambda: delattr(x, "nothing"), lambda: x < "y", lambda: x.maximum("y"),
-            lambda: x.elu("y"), lambda: tg.sum([x, "y"]), lambda: tg.dot([x], ["y"]), lambda: tape.rows(0),
-            lambda: setattr(tape, "max_nodes", -1), lambda: value._restore_graph([], 0), lambda: value._value_at(-1),
-            lambda: value._restore_graph([(Value, "no such", [], None, 1.0, 0)], 0), lambda: value._apply("no such", x),
-            lambda: value._restore_graph([(Value, "*", [], None, 1.0, 0)], 0), lambda: value._restore_leaf(int, 1, 0, None),
-        ):  # fmt: skip
-            try:
-                call()
-            except (ValueError, TypeError, IndexError, ArithmeticError, AttributeError) as error:
-                seen.append(f"{type(error).__name__}: {error}")
-        return seen
-
-    return (x, zero), run
-
-
 # ---- running them ----
 
 
 def things(values):
     """What can be seen of these Values."""
-    return [(v.data, v.grad, v._op, [id(c) for c in v._children] if v._op == "own" else len(v._children)) for v in values]
+    return [
+        (v.data, v.grad, v._op, [id(c) for c in v._children] if v._op == "own" else len(v._children)) for v in values
+    ]
 
 
 def drained():
@@ -839,7 +442,7 @@ def fail(run, start, stop):
     return result, error
 
 
-class Failure(AssertionError):
+class FailureError(AssertionError):
     pass
 
 
@@ -852,24 +455,23 @@ def made(setup):
 
 def need(condition, *what):
     if not condition:
-        raise Failure(*what)
+        raise FailureError(*what)
 
 
 def attempt(setup, expected, start, stop, sites):
     """One failure; whether it was noticed."""
     before, run, excused, extra = made(setup)
-    kept = drained()
+    held = drained()
     shown = things(before)
     seen = extra() if extra is not None else None
     nodes = tape.compact()
     result, error = fail(run, start, stop)
     where = f"allocation {start} to {stop or 'the last'}"
-    ours = True
     if error is None:
         need(result == expected, where, "a failure that was swallowed changed the result", result, expected)
     else:
         need(isinstance(error, MemoryError), where, "in place of a MemoryError", error)
-        ours = note_sites(error, sites)
+        note_sites(error, sites)
         error.__traceback__ = None
     del result
     failed = error is not None
@@ -886,39 +488,18 @@ def attempt(setup, expected, start, stop, sites):
                 v.grad = 0
         again = run()
         need(again == expected, where, "afterwards it gives something else", again, expected)
-    return failed, ours
+    del held  # only now: the scenario was not to have them
+    return failed
 
 
 def note_sites(error, sites):
-    """Note the frames of the compiled core: function, file and line of the pyx, and, in a build that knows it, of the C.
-
-    Whether there are any: what the interpreter loses when it cannot even call us is its own.
-    """
+    """Note the frames of the compiled core: function, file and line of the pyx."""
     tb = error.__traceback__
-    ours = False
     while tb is not None:
         code = tb.tb_frame.f_code
         if code.co_filename.endswith((".pyx", ".pxd")):
-            ours = True
             sites.add((os.path.basename(code.co_filename), tb.tb_lineno, code.co_name))
         tb = tb.tb_next
-    return ours
-
-
-def leak(call, times=8):
-    """How many bytes more there are after each of several calls in a row; 0 if there is one call that adds none."""
-    used = array.array("q", [0, 0])
-    least = None
-    for _ in range(times):
-        gc.collect()
-        used[0] = tracemalloc.get_traced_memory()[0]
-        call()
-        gc.collect()
-        used[1] = tracemalloc.get_traced_memory()[0]
-        least = used[1] - used[0] if least is None else min(least, used[1] - used[0])
-        if least <= 0:
-            return 0
-    return least
 
 
 def check(name, sites):
@@ -929,20 +510,16 @@ def check(name, sites):
         expected = run()
     del before, run, excused, extra
     counts = []
-    tracemalloc.start()
     for width in (1, 0):
         in_a_row = failures = 0
         for start in itertools.count():
             stop = start + width if width else 0
-            failed, ours = attempt(setup, expected, start, stop, sites)
-            growth = ours and leak(lambda start=start, stop=stop: attempt(setup, expected, start, stop, sites))
-            need(not growth, f"allocation {start} to {stop or 'the last'}", f"{growth} bytes are lost each time")
+            failed = attempt(setup, expected, start, stop, sites)
             failures += failed
             in_a_row = 0 if failed else in_a_row + 1
             if in_a_row >= (ENOUGH if width else 3):
                 break
         counts.append(failures)
-    tracemalloc.stop()
     return counts
 
 
@@ -956,9 +533,8 @@ def main():
     for name in options.scenarios or SCENARIOS:
         try:
             alone, all_after = check(name, sites)
-        except Failure as error:
+        except FailureError as error:
             print(f"{name}: {error}", flush=True)
-            tracemalloc.stop()
             status = 1
         else:
             print(f"{name}: {alone} allocations failed one at a time, {all_after} with all after them", flush=True)
