@@ -341,24 +341,6 @@ def compaction():
 
 
 @scenario
-def a_full_tape():
-    x = Value(2.0)
-
-    def run():
-        kept = tape.max_nodes
-        tape.max_nodes = len(tape) + 1
-        try:
-            y = x * 2.0  # two nodes
-        except MemoryError:
-            y = None
-        finally:
-            tape.max_nodes = kept
-        return [y]
-
-    return (x,), run
-
-
-@scenario
 def a_sort_that_fails_changes_no_grad():
     x = Value(1.5)
     own = Value(2.0, (x,), (3.0,))
