@@ -600,5 +600,5 @@ def test_an_unrecorded_or_foreign_tape_is_refused():
         except (ValueError, TypeError, KeyError):
             continue
         assert len(roots) == len(numbers[1]) and all(0 <= k < made.size for k in roots)
-    with pytest.raises(KeyError):
-        tapegrad.value._stop_recording()
+    with pytest.raises(RuntimeError, match="not under way"):
+        tapegrad.value.Recording().__exit__(None, None, None)

@@ -6,6 +6,7 @@ Differentiation adds nodes to a graph, by the rules of the table, so that what c
 The sums of adjoints are formed in the order of the eager sweep, and nothing here changes a bit of any value; so a
 recorded gradient is the eager one, to the last bit, where both use the same math library.
 """
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from libc.math cimport signbit
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
@@ -151,14 +152,14 @@ cdef class Graph:
             raise TypeError("the graph of a program cannot be changed")
         if i == self.allocated:
             self.grow(1)
+        if self.origins is not None:        # first, because it may fail
+            self.origins.append(self.origin if self.origin >= 0 else i)
         self.op[i] = <uint8_t>op
         self.a[i] = a
         self.b[i] = b
         self.c[i] = c
         self.value[i] = 0.0
         self.size = i + 1
-        if self.origins is not None:
-            self.origins.append(self.origin if self.origin >= 0 else i)
         return i
 
     cdef int32_t constant(self, double x) except -1:
@@ -195,19 +196,20 @@ cdef class Graph:
 
     def used(self, list nodes not None):
         """For every node whether it is one of these or what they are computed from, as bytes."""
-        cdef bytearray needed = bytearray(self.size)
-        cdef uint8_t *flags = needed
+        cdef bytes needed = PyBytes_FromStringAndSize(NULL, self.size)     # nobody else sees it before it is filled
+        cdef uint8_t *flags = <uint8_t *>PyBytes_AS_STRING(needed)
+        memset(flags, 0, self.size)
         for node in nodes:
             self.need(node)
             flags[<int32_t>node] = 1
         self.need_operands(flags, self.size)
-        return bytes(needed)
+        return needed
 
     def evaluate(self, const double[::1] x not None):
         """The value of every node where the inputs are x, as a list."""
         cdef int32_t i
-        cdef double *v = <double *>scratch(self.size, sizeof(double))
         cdef list out = []
+        cdef double *v = <double *>scratch(self.size, sizeof(double))
         try:
             if x.shape[0] != self.inputs:
                 raise ValueError(f"{x.shape[0]} numbers for {self.inputs} inputs")
@@ -236,10 +238,13 @@ cdef class Graph:
         cdef Py_ssize_t n = codes.shape[0]
         cdef Py_ssize_t i
         cdef int operands
-        cdef bytearray seen
+        cdef bytes marks
+        cdef uint8_t *seen
         if a.shape[0] != n or b.shape[0] != n or c.shape[0] != n or values.shape[0] != n or n > 1000000000:
             raise ValueError("the arrays of a graph must be equally long")
-        seen = bytearray(n)
+        marks = PyBytes_FromStringAndSize(NULL, n)          # which inputs there are
+        seen = <uint8_t *>PyBytes_AS_STRING(marks)
+        memset(seen, 0, n)
         for i in range(n):
             if codes[i] >= ALL_COUNT:
                 raise ValueError(f"node {i}: there is no operation {codes[i]}")
@@ -255,8 +260,9 @@ cdef class Graph:
             g.add(codes[i], a[i] if operands or codes[i] == CUSTOM else 0, b[i] if operands >= BINARY else 0,
                   c[i] if operands == TERNARY else 0)
             g.value[i] = values[i] if codes[i] == LEAF else 0.0
-        if seen[:g.inputs].count(1) != g.inputs:
-            raise ValueError("the inputs of a graph must be numbered from 0 without a gap")
+        for i in range(g.inputs):
+            if not seen[i]:
+                raise ValueError("the inputs of a graph must be numbered from 0 without a gap")
         return g
 
     cdef int need(self, object node) except -1:
@@ -268,11 +274,15 @@ cdef class Graph:
 
     def new_input(self):
         """Add an input and return its node."""
-        return self.input()
+        cdef object node = self.size        # made first: an input that nobody is told of would be one too many
+        self.input()
+        return node
 
     def new_number(self, double x):
         """Add a constant and return its node."""
-        return self.constant(x)
+        cdef object node = self.size
+        self.constant(x)
+        return node
 
     # ---- derivatives ----
 
@@ -380,10 +390,10 @@ cdef class Graph:
         """Add the reverse sweep: for each of `inputs` the node of sum(seed * d output / d input)."""
         cdef int32_t count = self.size
         cdef int32_t i, g, first = count
-        cdef int32_t *adjoint = <int32_t *>scratch(count, sizeof(int32_t))
-        cdef uint8_t *active = <uint8_t *>PyMem_RawCalloc(count + 1, 1)
         cdef int32_t origin = self.origin
         cdef list out = []
+        cdef int32_t *adjoint = <int32_t *>scratch(count, sizeof(int32_t))
+        cdef uint8_t *active = <uint8_t *>PyMem_RawCalloc(count + 1, 1)
         try:
             if active == NULL:
                 raise MemoryError("no memory to differentiate")
@@ -416,11 +426,11 @@ cdef class Graph:
         """Add the forward sweep: for each of `outputs` the node of sum(d output / d input * tangent)."""
         cdef int32_t count = self.size
         cdef int32_t i, first = count
+        cdef int32_t origin = self.origin
+        cdef list out = []
         cdef int32_t *tangent = <int32_t *>scratch(count, sizeof(int32_t))
         cdef uint8_t *active = <uint8_t *>PyMem_RawCalloc(count + 1, 1)
         cdef uint8_t *needed = <uint8_t *>PyMem_RawCalloc(count + 1, 1)
-        cdef int32_t origin = self.origin
-        cdef list out = []
         try:
             if active == NULL or needed == NULL:
                 raise MemoryError("no memory to differentiate")
@@ -471,11 +481,11 @@ cdef class Graph:
         """The graph of these outputs alone, and where they are in it: what does not matter left out, constants folded,
         what occurs twice computed once. The values stay what they are, to the last bit."""
         cdef Shared shared = Shared.__new__(Shared)
+        cdef list places = []
         cdef uint8_t *live = <uint8_t *>PyMem_RawCalloc(self.size + 1, 1)
         cdef int32_t *moved = NULL
         cdef int32_t i
         cdef int operands
-        cdef list places = []
         try:
             if live == NULL:
                 raise MemoryError("no memory to optimise")
@@ -518,12 +528,12 @@ cdef class Graph:
     def fused(self, list outputs not None):
         """The same graph and outputs, with a product that only one sum uses made part of that sum."""
         cdef Graph out = self.like()
+        cdef list places = []
         cdef int32_t *uses = <int32_t *>PyMem_RawCalloc(self.size + 1, sizeof(int32_t))
         cdef int32_t *moved = NULL
         cdef uint8_t *live = NULL
         cdef int32_t i, a, b, product
         cdef int op
-        cdef list places = []
         try:
             live = <uint8_t *>PyMem_RawCalloc(self.size + 1, 1)
             if uses == NULL or live == NULL:
@@ -727,13 +737,13 @@ def from_tape(list inputs not None, list roots not None, int32_t start, dict sel
     `others` lists the nodes before `start` that were found, which are inputs as well. `selects` says of a node that a
     condition chose: (condition, node if it holds, node if not). The nodes come in the order of the eager sweep."""
     cdef Graph g = Graph.__new__(Graph)
-    cdef int32_t span = max(tape.size - start, 0)
-    cdef int32_t *place = <int32_t *>scratch(span + 1, sizeof(int32_t))
-    cdef int32_t i
     cdef dict older = {}
     cdef list others = []
     cdef list numbers = [] if origins else None
     cdef list found = []
+    cdef int32_t span = max(tape.size - start, 0)
+    cdef int32_t *place = <int32_t *>scratch(span + 1, sizeof(int32_t))
+    cdef int32_t i
     try:
         for i in range(span):
             place[i] = -1
@@ -839,12 +849,12 @@ cdef int32_t of_older(Graph g, int32_t node, dict older, list others, list numbe
 def to_tape(Graph g not None, list inputs not None, list nodes not None, dict selects not None):
     """Push the operations that make `nodes` onto the tape, on these nodes of the tape as inputs; returns the nodes of the
     tape that are `nodes`. `selects` is added to, as in `from_tape`. The tape must be frozen, so that nothing moves."""
+    cdef list places = []
     cdef uint8_t *needed = <uint8_t *>PyMem_RawCalloc(g.size + 1, 1)
     cdef int32_t *place = NULL
     cdef int32_t i, a, b, c
     cdef int op, operands
     cdef double x
-    cdef list places = []
     try:
         if needed == NULL:
             raise MemoryError("no memory to copy a graph to the tape")

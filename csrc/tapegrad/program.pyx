@@ -105,10 +105,16 @@ cdef class Program:
     cdef int spares
 
     def __cinit__(self, Graph graph not None, outputs, guards=(), recorded=None):
-        cdef list nodes
+        cdef list nodes = []
+        cdef list kept = []                 # loops and no comprehensions: see value.pyx
         cdef list optimised
-        guards = tuple([(int(node), float(outcome), (str(file), int(line))) for node, outcome, (file, line) in guards])
-        nodes = [int(node) for node in outputs] + [node for node, _, _ in guards]
+        for node, outcome, (file, line) in guards:
+            kept.append((int(node), float(outcome), (str(file), int(line))))
+        for node in outputs:
+            nodes.append(int(node))
+        for node, _, _ in kept:
+            nodes.append(node)
+        guards = tuple(kept)
         for node in nodes:
             if not 0 <= node < graph.size:
                 raise ValueError(f"there is no node {node} in a graph of {graph.size}")
@@ -389,6 +395,7 @@ cdef class Program:
         cdef Graph g = self.graph
         cdef int32_t i
         cdef list lines = []
+        cdef list names = []
         cdef dict guarded = {}
         for node, outcome, (file, line) in self.guards:
             guarded[node] = (outcome, file, line)
@@ -398,7 +405,9 @@ cdef class Program:
             if i in guarded:
                 outcome, file, line = guarded[i]
                 lines.append(f"  guard {self.name(i)} is {outcome:g}   # {file}:{line}")
-        lines.append("  return " + ", ".join([self.name(node) for node in self.outputs_at]))
+        for node in self.outputs_at:
+            names.append(self.name(node))
+        lines.append("  return " + ", ".join(names))
         return lines
 
     cdef str name(self, int32_t i):
@@ -517,10 +526,16 @@ cdef class Lanes:
 
     def __cinit__(self, Program program not None, const unsigned char[::1] wide not None, bint guards=False, bint exact=False):
         cdef Graph g = program.graph
-        cdef list wanted = [guard[0] for guard in program.guards] if guards else list(program.outputs_at)
+        cdef list wanted = []
         cdef uint8_t *varies = NULL
         if wide.shape[0] != program.inputs:
             raise ValueError(f"{wide.shape[0]} flags for {program.inputs} inputs")
+        if guards:
+            for guard in program.guards:
+                wanted.append(guard[0])
+        else:
+            for node in program.outputs_at:     # no `+=`, in which CPython 3.11 loses the tuple where memory is short
+                wanted.append(node)
         self.exact = exact or not has_vector_math
         self.inputs = program.inputs
         self.outputs = len(wanted)

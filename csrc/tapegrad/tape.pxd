@@ -50,6 +50,7 @@ cdef class Extra:
     code      of a CUSTOM node that was built in before the program replaced something: the operation; its operands are
               still those on the tape, whatever the children are
     keep      what the handle's state would be without this Extra, or None
+    unfinished  whether some of those built on the node may not keep it alive yet
     """
     cdef tuple children
     cdef object backward
@@ -57,6 +58,7 @@ cdef class Extra:
     cdef object op
     cdef int code
     cdef object keep
+    cdef bint unfinished
 
 
 cdef class Tape:

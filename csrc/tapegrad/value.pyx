@@ -194,24 +194,32 @@ cdef void let_go_of_attributes(Handle *h) noexcept:
     let_go_of(attrs)
 
 
+cdef enum:
+    LATER = 256
+
 cdef int depth = 0                          # of the calls of let_go_of under way
-cdef list later = []                        # what is to be let go of when they are done
+cdef PyObject *later[LATER]                 # what is to be let go of when they are done; no list, which takes memory
+cdef int later_count = 0
 
 
 cdef void let_go_of(PyObject *o) noexcept:
-    """Give up a reference; a chain of Values of any length dies without deep recursion."""
-    global depth
+    """Give up a reference; a chain of Values of any length dies without deep recursion, and without memory.
+
+    A chain needs one place in `later`, a graph as many as it is wide: what finds none goes at once, a little deeper.
+    """
+    global depth, later_count
     if o == NULL:
         return
-    if depth >= 40:
-        later.append(<object>o)
-        Py_XDECREF(o)
+    if depth >= 40 and later_count < LATER:
+        later[later_count] = o
+        later_count += 1
         return
     depth += 1
     Py_XDECREF(o)
     if depth == 1:
-        while later:
-            later.pop()
+        while later_count:
+            later_count -= 1
+            Py_XDECREF(later[later_count])
     depth -= 1
 
 
@@ -267,13 +275,15 @@ cdef Extra own_state(Value v):
     cdef Extra extra = extra_of(v)
     cdef list built = []
     cdef int32_t i, j
-    if extra is not None:
+    if extra is None:
+        extra = Extra.__new__(Extra)
+        if extra_of(v) is not None:         # a collection has run code that made one
+            return own_state(v)
+        extra.keep = anchor(v)
+        extra.unfinished = True
+        set_state(v, extra)
+    if not extra.unfinished:
         return extra
-    extra = Extra.__new__(Extra)
-    if extra_of(v) is not None:             # a collection has run code that made one
-        return extra_of(v)
-    extra.keep = anchor(v)
-    set_state(v, extra)
     i = v.index
     tape.flags[i] |= REACHED
     try:
@@ -287,6 +297,7 @@ cdef Extra own_state(Value v):
             tape.flags[j] &= ~<int>REACHED
     for w in built:
         keep(w, v)
+    extra.unfinished = False                # or, where there was no memory for one of those, whoever asks next does all
     return extra
 
 
@@ -295,14 +306,69 @@ cdef Extra own_state(Value v):
 cdef extern from "pythread.h":
     unsigned long PyThread_get_thread_ident() noexcept
 
+cdef class Recording:
+    """What a recorder is: from `__enter__` to `__exit__` the thread's operations are recorded by it.
+
+    These are in C because leaving must take no memory: a recording that did not end would freeze the tape for good.
+    """
+    cdef readonly int32_t start             # the number of the first node
+    cdef unsigned long thread
+    cdef bint entered
+    cdef Recording before                   # the one that was entered before this one, of those under way
+
+    def __enter__(self):
+        global recordings, first_recorded, latest
+        if self.entered:
+            raise RuntimeError("this recording is under way")
+        if not recordings:
+            first_recorded = tape.size
+        self.start = tape.size
+        self.thread = PyThread_get_thread_ident()
+        self.before = latest
+        self.entered = True
+        latest = self
+        recordings += 1
+        tape.frozen += 1
+        tape.set_limit()
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        global recordings, latest
+        cdef Recording r = latest
+        cdef int32_t i
+        if not self.entered:
+            raise RuntimeError("this recording is not under way")
+        if r is self:
+            latest = self.before
+        else:
+            while r.before is not self:
+                r = r.before
+            r.before = self.before
+        self.before = None
+        self.entered = False
+        recordings -= 1
+        if not recordings:
+            for i in range(first_recorded, tape.size):
+                if tape.op[i] >= OP_COUNT:  # the eager sweep has no rule for it; the program may have kept it
+                    tape.op[i] = CUSTOM
+                    tape.kind[i] |= LEAKED
+        tape.thaw()
+
+
 cdef int recordings = 0
 cdef int32_t first_recorded = 0             # where the first of those under way began
-cdef dict recorders = {}                    # by thread
+cdef Recording latest = None
 
 
 cdef object recorder():
     """The recorder of this thread's recording, or None."""
-    return recorders.get(PyThread_get_thread_ident()) if recordings else None
+    cdef Recording r = latest
+    cdef unsigned long thread
+    if r is not None:
+        thread = PyThread_get_thread_ident()
+        while r is not None and r.thread != thread:
+            r = r.before
+    return r
 
 
 cdef int refuse(Value v, str what) except -1:
@@ -311,32 +377,6 @@ cdef int refuse(Value v, str what) except -1:
     if r is not None:
         r.refuse(v, what)
     return 0
-
-
-def _start_recording(r):
-    """From now on this thread's operations are recorded by r; returns the number of the first node."""
-    global recordings, first_recorded
-    if not recordings:
-        first_recorded = tape.size
-    recorders[PyThread_get_thread_ident()] = r
-    recordings += 1
-    tape.frozen += 1
-    tape.set_limit()
-    return tape.size
-
-
-def _stop_recording():
-    """The end of this thread's recording."""
-    global recordings
-    cdef int32_t i
-    del recorders[PyThread_get_thread_ident()]
-    recordings -= 1
-    if not recordings:
-        for i in range(first_recorded, tape.size):
-            if tape.op[i] >= OP_COUNT:      # the eager sweep has no rule for it; the program may have kept it
-                tape.op[i] = CUSTOM
-                tape.kind[i] |= LEAKED
-    tape.thaw()
 
 
 def _recorder():
@@ -839,7 +879,7 @@ cdef object constant_of(Value v):
     return number(tape.value[b], tape.kind[b] & KIND)
 
 
-cdef Value new_node(object cls, int op, list on, object constant, object data, object grad):
+cdef Value new_node(object cls, int op, object on, object constant, object data, object grad):
     """A Value with these numbers whose node is `op` of the Values `on`."""
     cdef double x = 0.0
     cdef int kind = 0
@@ -1087,10 +1127,22 @@ cdef class Value:
         return <object>h.attrs
 
     def __setattr__(self, name, value):
-        PyObject_GenericSetAttr(self, name, value)
         cdef PyObject *attrs = handle(self).attrs
-        if attrs != NULL and not is_plain(value) and name in <dict>attrs:
-            own_state(self)
+        if is_plain(value):
+            PyObject_GenericSetAttr(self, name, value)
+            return
+        before = END if attrs == NULL else (<dict>attrs).get(name, END)
+        PyObject_GenericSetAttr(self, name, value)
+        attrs = handle(self).attrs
+        if attrs != NULL and name in <dict>attrs:
+            try:
+                own_state(self)
+            except BaseException:
+                if before is END:
+                    del (<dict>attrs)[name]
+                else:
+                    (<dict>attrs)[name] = before
+                raise
 
     def __delattr__(self, name):
         cdef PyObject *attrs = handle(self).attrs
@@ -1226,7 +1278,8 @@ cdef class Value:
     def __copy__(self):
         """A Value of its own with the same number, grad, operands and attributes."""
         cdef Extra extra = extra_of(self)
-        w = new_node(type(self), operation(self), list(operands(self)), constant_of(self), self.data, self.grad)
+        # not a list of the operands: CPython 3.11 loses a tuple of which it cannot make a list
+        w = new_node(type(self), operation(self), operands(self), constant_of(self), self.data, self.grad)
         if extra is not None:
             set_custom(w, extra.children, extra.op, extra.partials,
                        None if extra.backward is BUILT_IN else extra.backward)

@@ -49,7 +49,7 @@ def run_job(job: Job, threads: int = 1, progress: Callable[[int], object] | None
     added = 0
     stop = False
     lock = threading.Lock()
-    errors: list[BaseException] = []
+    errors: list[BaseException | None] = [None]  # in its place already: noting one must take no memory
 
     def work(report: bool) -> None:
         nonlocal added, total
@@ -72,8 +72,8 @@ def run_job(job: Job, threads: int = 1, progress: Callable[[int], object] | None
         try:
             work(False)
         except BaseException as error:
-            errors.append(error)
             stop = True
+            errors[0] = error
 
     count = min(threads, job.chunks) - 1
     if job.size * (job.lanes.operations + 1) < WORTH_A_THREAD:
@@ -90,8 +90,10 @@ def run_job(job: Job, threads: int = 1, progress: Callable[[int], object] | None
         for thread in helpers:
             if thread.ident is not None:
                 thread.join()
-    if errors:
+    if errors[0] is not None:
         raise errors[0]
+    if added != job.chunks:
+        raise MemoryError("a thread has ended before its work was done")
     if progress is not None:
         progress(job.size)
     return total

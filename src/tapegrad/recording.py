@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["Condition", "Recorder", "current", "frozen", "stop_gradient", "to_int"]
 
 try:
-    from tapegrad.value import _apply, _index_of, _peek, _recorder, _select, _start_recording, _stop_recording
+    from tapegrad.value import Recording, _apply, _index_of, _peek, _recorder, _select
 except ImportError:  # the reference records nothing
+    Recording = object  # type: ignore[assignment, misc]
 
     def _recorder() -> Any:
         return None
@@ -44,8 +45,13 @@ def current() -> Recorder | None:
 def caller() -> tuple[str, int]:
     """The line, outside this package, that is being executed."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(HERE):
-        frame = frame.f_back
+    depth = 1
+    while frame.f_code.co_filename.startswith(HERE):
+        depth += 1
+        try:
+            frame = sys._getframe(depth)  # f_back loses a MemoryError, in CPython 3.11
+        except ValueError:
+            break
     return frame.f_code.co_filename, frame.f_lineno
 
 
@@ -133,22 +139,14 @@ for _name in ("lt", "le", "gt", "ge"):
     setattr(Condition, f"__{_name}__", _arithmetic(f"__{_name}__"))
 
 
-class Recorder:
+class Recorder(Recording):
     """One recording: the guards, and what `where` has chosen."""
 
     def __init__(self) -> None:
-        self.start: int = 0
         self.inputs: list[Value] = []
         self.guards: list[tuple[Value, float, tuple[str, int]]] = []
         self.guarded: set[int] = set()
         self.selects: dict[int, tuple[int, int, int]] = {}
-
-    def __enter__(self) -> Recorder:
-        self.start = _start_recording(self)
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        _stop_recording()
 
     def guard(self, value: Value, outcome: float) -> None:
         """This is what came out, and Python goes on by it."""
