@@ -602,3 +602,24 @@ def test_an_unrecorded_or_foreign_tape_is_refused():
         assert len(roots) == len(numbers[1]) and all(0 <= k < made.size for k in roots)
     with pytest.raises(RuntimeError, match="not under way"):
         tapegrad.value.Recording().__exit__(None, None, None)
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 4, 5, 17])
+def test_chains_side_by_side_replay_to_the_same_bits(width):
+    """Levels of one to many operations of each code: as short runs, loops and vectors do them."""
+
+    def chains(x):
+        y = [x[0] * (k + 1.0) for k in range(width)]
+        for step in range(6):
+            y = [(a * x[1] + a.sin()) if step % 2 else (a - x[1]).tanh() for a in y]
+        total = y[0]
+        for a in y[1:]:
+            total = total + a
+        return total
+
+    point = [0.7, -0.3]
+    xs = [Value(xi) for xi in point]
+    total = chains(xs)
+    total.backward()
+    value, gradient = value_and_grad(chains)(point)
+    assert [value, *gradient] == [total.data, *[x.grad for x in xs]]

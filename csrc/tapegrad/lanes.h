@@ -215,6 +215,29 @@ static void tg_run(int op, size_t count, const int32_t *a, const int32_t *b, con
     }
 }
 
+/* Operations of any codes, one after another: each may use the results of those before it. */
+static void tg_run_mixed(const uint8_t *ops, size_t count, const int32_t *a, const int32_t *b, const int32_t *c, double *v,
+                         double *y)
+{
+    for (size_t k = 0; k < count; k++) {
+        switch (ops[k]) {
+#define TG_CASE(NAME, label, operands, errors, value, kind, da, db) case TG_##NAME: TG_DO_##operands(NAME) break;
+#define TG_CASE3(NAME, label, value) case TG_##NAME: y[k] = tg_do_##NAME(v[a[k]], v[b[k]], v[c[k]]); break;
+#define TG_DO_UNARY(NAME) y[k] = tg_do_##NAME(v[a[k]], 0.0, 0.0);
+#define TG_DO_BINARY(NAME) y[k] = tg_do_##NAME(v[a[k]], v[b[k]], 0.0);
+#define TG_DO_PARAM(NAME) TG_DO_BINARY(NAME)
+        TG_OPS(TG_CASE)
+        TG_RECORDED_OPS(TG_CASE)
+        TG_TERNARY_OPS(TG_CASE3)
+#undef TG_CASE
+#undef TG_CASE3
+#undef TG_DO_UNARY
+#undef TG_DO_BINARY
+#undef TG_DO_PARAM
+        }
+    }
+}
+
 /* A run whose operands are each one number or follow one another: by the kernels of lanes, of the scalar math library. */
 static void tg_run_evenly(int op, int scalars, size_t count, const int32_t *a, const int32_t *b, const int32_t *c,
                           double *v, double *restrict y)

@@ -45,6 +45,8 @@ cdef extern from "lanes.h" nogil:
     void run_evenly "tg_run_evenly"(int op, int scalars, size_t count, const int32_t *a, const int32_t *b,
                                     const int32_t *c, double *v, double *y)
     void run_of "tg_run"(int op, size_t count, const int32_t *a, const int32_t *b, const int32_t *c, double *v, double *y)
+    void run_mixed "tg_run_mixed"(const uint8_t *ops, size_t count, const int32_t *a, const int32_t *b, const int32_t *c,
+                                  double *v, double *y)
 
 
 find_kernels(os.environ.get("TAPEGRAD_AVX2") != "0", os.environ.get("TAPEGRAD_VECTOR_MATH") != "0")
@@ -67,6 +69,8 @@ cdef void *memory(size_t count, size_t width) except NULL:
 cdef enum:
     SPARE = 4                   # workspaces kept
     UNEVEN = 255
+    MIXED = 254
+    SHORT = 4                   # operations below which a run is not worth a loop of its own
     EVEN = 16                   # operations that a run has at least whose operands follow one another
 
 
@@ -89,9 +93,10 @@ cdef class Program:
     cdef readonly int inputs
     cdef int32_t runs                   # how many runs; run r is operation run_op[r] from run_start[r] on
     cdef uint8_t *run_op
-    cdef uint8_t *run_scalars           # UNEVEN, or which operands are one number for the whole run; others follow on
+    cdef uint8_t *run_scalars           # UNEVEN, MIXED, or which operands are one number for the whole run; others follow
     cdef int32_t *run_start
-    cdef int32_t *a                     # operand slots, by operation in the order of the runs
+    cdef uint8_t *op                    # operation codes, in the order of the runs
+    cdef int32_t *a                     # operand slots, likewise
     cdef int32_t *b
     cdef int32_t *c
     cdef int32_t slots
@@ -149,6 +154,7 @@ cdef class Program:
         PyMem_RawFree(self.run_op)
         PyMem_RawFree(self.run_scalars)
         PyMem_RawFree(self.run_start)
+        PyMem_RawFree(self.op)
         PyMem_RawFree(self.a)
         PyMem_RawFree(self.b)
         PyMem_RawFree(self.c)
@@ -212,6 +218,7 @@ cdef class Program:
             self.first = self.inputs + constants
             self.slots = self.first + count
             sort_by_level(g, level, deepest, order, count)
+            self.op = <uint8_t *>memory(count, sizeof(uint8_t))
             self.a = <int32_t *>memory(count, sizeof(int32_t))
             self.b = <int32_t *>memory(count, sizeof(int32_t))
             self.c = <int32_t *>memory(count, sizeof(int32_t))
@@ -234,9 +241,11 @@ cdef class Program:
                 self.take_operands(sorted_run, k, j)
                 for highest in range(j - k):
                     slot[sorted_run[highest].node] = self.first + k + highest
+                    self.op[k + highest] = g.op[i]
                 self.cut(g.op[i], k, j, True)
                 k = j
             self.run_start[self.runs] = count
+            self.mix()
             self.out = <int32_t *>memory(self.out_count + self.guard_count, sizeof(int32_t))
             self.outcomes = <double *>memory(self.guard_count, sizeof(double))
             for k in range(self.out_count):
@@ -308,6 +317,23 @@ cdef class Program:
         self.run_scalars[self.runs] = <uint8_t>scalars
         self.runs += 1
 
+    cdef void mix(self) noexcept nogil:
+        """Put short uneven runs that follow one another together: a chain is a loop over operations, not over runs.
+
+        What is mixed may use what stands before it."""
+        cdef int32_t r, kept = 0
+        cdef bint short
+        for r in range(self.runs):
+            short = self.run_scalars[r] == UNEVEN and self.run_start[r + 1] - self.run_start[r] < SHORT
+            if short and kept and self.run_scalars[kept - 1] == MIXED:
+                continue
+            self.run_op[kept] = self.run_op[r]
+            self.run_start[kept] = self.run_start[r]
+            self.run_scalars[kept] = MIXED if short else self.run_scalars[r]
+            kept += 1
+        self.run_start[kept] = self.run_start[self.runs]
+        self.runs = kept
+
     cdef double *workspace(self) except NULL:
         """Room for the numbers of one replay, the constants in it."""
         cdef double *v
@@ -329,7 +355,10 @@ cdef class Program:
         cdef int32_t r, start
         for r in range(self.runs):
             start = self.run_start[r]
-            if self.run_scalars[r] == UNEVEN:
+            if self.run_scalars[r] == MIXED:
+                run_mixed(self.op + start, self.run_start[r + 1] - start, self.a + start, self.b + start, self.c + start,
+                          v, v + self.first + start)
+            elif self.run_scalars[r] == UNEVEN:
                 run_of(self.run_op[r], self.run_start[r + 1] - start, self.a + start, self.b + start, self.c + start, v,
                        v + self.first + start)
             else:
