@@ -150,8 +150,10 @@ def size(spec: Spec) -> int:
 
 
 def numbers_in(leaves: list[Any]) -> tuple[np.ndarray[Any, np.dtype[np.float64]], dict[int, Value]]:
-    """The leaves as one array of float64, and which of them are Values."""
+    """The leaves as one array of float64, which may be the only leaf itself, and which of them are Values."""
     values: dict[int, Value] = {}
+    if len(leaves) == 1 and isinstance(leaves[0], np.ndarray) and is_plain(leaves[0]):
+        return leaves[0], values
     total = sum([leaf.size if isinstance(leaf, np.ndarray) else 1 for leaf in leaves])
     x = np.empty(total)
     at = 0
@@ -168,6 +170,11 @@ def numbers_in(leaves: list[Any]) -> tuple[np.ndarray[Any, np.dtype[np.float64]]
     return x, values
 
 
+def is_plain(x: np.ndarray[Any, Any]) -> bool:
+    """Whether it is what programs read: float64 in the byte order of this machine, one after another."""
+    return x.dtype == np.float64 and x.flags.c_contiguous and x.flags.aligned
+
+
 def nested(spec: Spec, out: Any) -> Any:
     """The nesting with the floats of the array `out` in it; arrays are parts of `out`."""
     return _nested(spec, out, 0)[0]
@@ -178,8 +185,11 @@ def _nested(spec: Spec, out: Any, at: int) -> tuple[Any, int]:
     if kind == "number":
         return out.item(at), at + 1
     if kind == "array":
-        end = at + math.prod(spec[1])
-        return out[at:end].reshape(spec[1]), end
+        shape = spec[1]
+        if len(shape) == 1:
+            return out[at : at + shape[0]], at + shape[0]
+        end = at + math.prod(shape)
+        return out[at:end].reshape(shape), end
     if kind == "truth":
         return out.item(at) != 0, at + 1
     if kind == "setting":
