@@ -65,8 +65,7 @@ def bench(tmp_path: Path, *options: str) -> tuple[int, dict[str, Any]]:
 
 def results(data: dict[str, Any], name: str) -> list[dict[str, Any]]:
     [workload] = [w for w in data["workloads"] if w["name"] == name]
-    found: list[dict[str, Any]] = workload["results"]
-    return found
+    return [row for row in workload["results"] if "times_floor" not in row]
 
 
 def test_json_has_facts_and_every_sample(tmp_path: Path) -> None:
@@ -89,6 +88,15 @@ def test_json_has_facts_and_every_sample(tmp_path: Path) -> None:
         assert row["ratios"]["faster_than_gc_on"] == on / ours
         assert row["ratios"]["faster_than_gc_off"] == off / ours
     assert rows[1]["ratios"]["times_floats"] is None, "floats have no backward"
+
+
+def test_every_row_of_a_problem_has_a_floor(tmp_path: Path) -> None:
+    _, data = bench(tmp_path, "--only", "speelpenning", "--only", "costs/floors")
+    [problem, limits] = data["workloads"]
+    floors = [row for row in problem["results"] if "times_floor" in row]
+    assert [row["row"] for row in floors] == [row["row"] for row in results(data, "problems/speelpenning")]
+    assert all(row["floor"] > 0 and row["ours"] > 0 for row in floors)
+    assert len(limits["results"]) > 5 and all(row["one"] > 0 for row in limits["results"])
 
 
 def test_printed_table_names_machine_and_baseline(capsys: pytest.CaptureFixture[str]) -> None:
@@ -289,7 +297,7 @@ def test_workloads_are_drawn_as_bars_and_ladders(tmp_path: Path, monkeypatch: py
     stems = ["problems-speelpenning", "problems-speelpenning-sizes"]
     assert {path.name for path in plots.iterdir()} == {f"{stem}.{x}" for stem in stems for x in ("png", "svg")}
     [workload] = data["workloads"]
-    recorded = [row for row in workload["results"] if row["whole"]]
+    recorded = [row for row in workload["results"] if row.get("whole")]
     [axes] = charts.ladder(workload).axes
     drawn = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
     ours = [[row["size"], row["times"][backends.OURS]["min_s"]] for row in recorded]
@@ -337,7 +345,7 @@ def test_a_run_is_compared_with_an_earlier_one(tmp_path: Path, capsys: pytest.Ca
 
     def against(factor: float) -> tuple[int, str]:
         old = json.loads(json.dumps(data))
-        for row in old["workloads"][0]["results"]:
+        for row in results(old, "problems/speelpenning"):
             row["times"][backends.OURS]["min_s"] /= factor
         path.write_text(json.dumps(old))
         capsys.readouterr()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from functools import partial
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from tapegrad.bench import distances
 from tapegrad.bench.backends import BASE_OFF, BASE_ON, FLOATS, OURS, Backend, check_equal, compiled, reference
 from tapegrad.bench.machine import cores
 from tapegrad.bench.problem import Batch, check_answer, functions
@@ -16,6 +16,7 @@ from tapegrad.bench.timing import Contender, collector, looped, measure
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tapegrad.bench.distances import FloorRow
     from tapegrad.bench.problem import Problem
     from tapegrad.bench.report import Progress
     from tapegrad.bench.workloads import Plan
@@ -25,13 +26,8 @@ FEW = 2  # samples that are done one after another; the time of all is that of o
 
 def scaled(run: Callable[[], Any], times: float) -> Callable[[], dict[str, float]]:
     """Seconds of a run on a few samples, times the samples that there are for one of them."""
-
-    def go() -> dict[str, float]:
-        start = perf_counter()
-        run()
-        return {"": (perf_counter() - start) * times}
-
-    return go
+    timed = looped(run)
+    return lambda: {"": timed()[""] * times}
 
 
 def one_by_one(case: Batch, backend: Backend) -> Callable[[], Any]:
@@ -54,7 +50,7 @@ def numbers(answer: Any) -> list[float]:
     return [float(x) for part in answer if part is not None for x in np.ravel(np.asarray(part))]
 
 
-def rows(problem: Problem, plan: Plan, progress: Progress) -> Iterator[Row | str]:
+def rows(problem: Problem, plan: Plan, progress: Progress) -> Iterator[Row | FloorRow | str]:
     from tapegrad.bench.peers import ours
 
     for size in plan.sizes_of(problem):
@@ -82,6 +78,9 @@ def rows(problem: Problem, plan: Plan, progress: Progress) -> Iterator[Row | str
         measured = measure(timed, progress.tick, plan.pace)
         timings = measured.phases[""]
         row = partial(Row, unit=problem.unit, scale=problem.scale(size), steady=measured.steady, size=size)
+        made = []
         for key in (OURS, *lanes):
             label = "eager, one by one" if key == OURS else key
-            yield row(label, timings={**timings, OURS: timings[key]}, whole=key == "vmap")
+            made.append(row(label, timings={**timings, OURS: timings[key]}, whole=key == "vmap"))
+        yield from made
+        yield from distances.of_batch(case, lanes, made)

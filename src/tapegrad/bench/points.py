@@ -6,7 +6,7 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from tapegrad.bench import timing
+from tapegrad.bench import distances, timing
 from tapegrad.bench.backends import (
     BASE_OFF,
     BASE_ON,
@@ -24,9 +24,11 @@ from tapegrad.bench.timing import Contender, Measured, collector, looped, measur
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tapegrad.bench.distances import FloorRow
     from tapegrad.bench.problem import Problem
     from tapegrad.bench.report import Progress
     from tapegrad.bench.workloads import Plan
+    from tapegrad.transforms import ValueAndGradient
 
 ALL = "build + backward + free"
 EAGER, RECORDED = "eager", "recorded"
@@ -73,8 +75,8 @@ def floats(case: Point) -> Callable[[], dict[str, float]]:
     return looped(lambda: case.program(case.x, m))
 
 
-def recorded(case: Point) -> Callable[[], Any]:
-    """Value and gradient by a function that was recorded at another point, called with an array."""
+def function(case: Point) -> ValueAndGradient:
+    """Value and gradient as a function that was recorded at another point."""
     import numpy as np
 
     from tapegrad.transforms import value_and_grad
@@ -82,11 +84,18 @@ def recorded(case: Point) -> Callable[[], Any]:
     m = functions(*compiled().names)
     f = value_and_grad(lambda x: case.program(x, m))
     f(np.asarray(case.elsewhere))
+    return f
+
+
+def recorded(f: ValueAndGradient, case: Point) -> Callable[[], Any]:
+    """The recorded function, called with an array."""
+    import numpy as np
+
     x = np.asarray(case.x)
     return lambda: f(x)
 
 
-def rows(problem: Problem, plan: Plan, progress: Progress) -> Iterator[Row | str]:
+def rows(problem: Problem, plan: Plan, progress: Progress) -> Iterator[Row | FloorRow | str]:
     """Rows of a problem in every size: in the eager group by phases, elsewhere eager and recorded."""
     eager_only = problem.group == EAGER
     for size in plan.sizes_of(problem):
@@ -105,13 +114,16 @@ def rows(problem: Problem, plan: Plan, progress: Progress) -> Iterator[Row | str
             Contender(OURS, on(case, compiled())),
             Contender(FLOATS, floats(case)),
         ]
-        if not eager_only:
-            run = recorded(case)
+        f = None if eager_only else function(case)
+        if f is not None:
+            run = recorded(f, case)
             check_answer(f"{what}, recorded", run(), wanted)
             timed.append(Contender(RECORDED_KEY, looped(run)))
         measured = measure(timed, progress.tick, plan.pace)
         row = partial(Row, unit=problem.unit, scale=problem.scale(size), steady=measured.steady, size=size)
-        yield from (eager_rows if eager_only else both_rows)(measured, row)
+        made = list((eager_rows if eager_only else both_rows)(measured, row))
+        yield from made
+        yield from distances.of_point(case, f, made)
 
 
 def eager_rows(measured: Measured, row: Callable[..., Row]) -> Iterator[Row]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Any
 
-from tapegrad.bench import batches, churn, digits, gpt, growth, imports, memory, modes, moons, points, rivals
+from tapegrad.bench import batches, churn, digits, distances, gpt, growth, imports, memory, modes, moons, points, rivals
 from tapegrad.bench.problem import Batch
 from tapegrad.bench.problems import PROBLEMS
 from tapegrad.bench.timing import Pace
@@ -98,6 +98,7 @@ WORKLOADS = [
     Workload("eager/gpt", "one training step of examples/gpt.py, a GPT of 4,128 scalar parameters", gpt.step),
     Workload("eager/digits", "THE MAIN JOB: training a classifier of real handwritten digits", digits.train),
     *[of(problem) for problem in PROBLEMS if problem.group != "eager"],
+    Workload("costs/floors", "the limits of this machine, which all floors follow from", distances.measured),
     Workload("costs/memory", "bytes per node, by the growth of a process that builds one chain", memory.per_node),
     Workload("costs/growth", "nanoseconds and bytes per node as graphs grow", growth.growth),
     Workload(
