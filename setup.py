@@ -17,7 +17,7 @@ MACROS = [
     ("CYTHON_VECTORCALL_TPNEW", "0"),  # Value has a tp_new of its own
 ]
 
-# Build modes for developers: TAPEGRAD_BUILD=sanitize or strict (warnings are errors).
+# Build modes for developers: TAPEGRAD_BUILD=sanitize, strict (warnings are errors) or coverage (see .ci/coverage).
 MODE = os.environ.get("TAPEGRAD_BUILD", "")
 if MODE == "sanitize":
     COMPILE = [
@@ -39,8 +39,11 @@ elif MODE == "strict":
         "-Wno-missing-field-initializers",
         "-Wno-cast-function-type",
     ]
+elif MODE == "coverage":
+    COMPILE = ["-O0", "-ffp-contract=off", "--coverage"]  # optimised code cannot be told line by line
+    LINK = ["--coverage"]
 elif MODE:
-    sys.exit(f"TAPEGRAD_BUILD is {MODE!r}; it can be 'sanitize', 'strict' or unset")
+    sys.exit(f"TAPEGRAD_BUILD is {MODE!r}; it can be 'sanitize', 'strict', 'coverage' or unset")
 
 
 DEPENDS = ["ops.h", "ops.pxd", "tape.pxd", "value.pxd", "graph.pxd", "lanes.h", "kernels.h"]
@@ -57,11 +60,14 @@ def module(name: str) -> Extension:
         depends=[f"csrc/tapegrad/{file}" for file in DEPENDS],
     )
     extension.cython_include_dirs = ["csrc"]
-    extension.cython_c_in_temp = True
+    extension.cython_c_in_temp = MODE != "coverage"  # reports read the C file, beside the Cython file
+    extension.cython_directives = {"linetrace": MODE == "coverage"}  # the C then says where each statement begins
     return extension
 
 
 # Each mode has a directory of its own, or setuptools would take what another mode has built for up to date.
 OPTIONS = {"build": {"build_base": f"build/{MODE}"}} if MODE else {}
+if MODE == "coverage":
+    OPTIONS["build_ext"] = {"build_temp": "build/coverage"}  # an editable install would throw gcc's notes away
 
 setup(options=OPTIONS, ext_modules=[module(name) for name in ("tape", "value", "graph", "program")])
