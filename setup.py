@@ -24,8 +24,8 @@ MACROS = [
 # oldest version of a function, and is not seen by auditwheel. dlopen is in libc from glibc 2.34 on.
 LIBRARIES = ["m", "dl"] if sys.platform == "linux" else []
 
-# Build modes for developers: TAPEGRAD_BUILD=sanitize, strict (warnings are errors) or scalar (without AVX2 and a vector
-# math library, as where there are none).
+# Build modes for developers: TAPEGRAD_BUILD=sanitize, strict (warnings are errors), scalar (without AVX2 and a vector
+# math library, as where there are none) or coverage (see .ci/coverage).
 MODE = os.environ.get("TAPEGRAD_BUILD", "")
 if MODE == "sanitize":
     COMPILE = [
@@ -49,8 +49,11 @@ elif MODE == "strict":
     ]
 elif MODE == "scalar":
     MACROS.append(("TAPEGRAD_SCALAR", "1"))
+elif MODE == "coverage":
+    COMPILE = ["-O0", "-ffp-contract=off", "--coverage"]  # optimised code cannot be told line by line
+    LINK = ["--coverage"]
 elif MODE:
-    sys.exit(f"TAPEGRAD_BUILD is {MODE!r}; it can be 'sanitize', 'strict', 'scalar' or unset")
+    sys.exit(f"TAPEGRAD_BUILD is {MODE!r}; it can be 'sanitize', 'strict', 'scalar', 'coverage' or unset")
 
 
 DEPENDS = ["ops.h", "ops.pxd", "tape.pxd", "value.pxd", "graph.pxd", "lanes.h", "kernels.h"]
@@ -68,7 +71,8 @@ def module(name: str) -> Extension:
         depends=[f"csrc/tapegrad/{file}" for file in DEPENDS],
     )
     extension.cython_include_dirs = ["csrc"]
-    extension.cython_c_in_temp = True
+    extension.cython_c_in_temp = MODE != "coverage"  # reports read the C file, beside the Cython file
+    extension.cython_directives = {"linetrace": MODE == "coverage"}  # the C then says where each statement begins
     return extension
 
 
@@ -100,6 +104,8 @@ class ReproducibleSdist(sdist):
 
 # Each mode has a directory of its own, or setuptools would take what another mode has built for up to date.
 OPTIONS = {"build": {"build_base": f"build/{MODE}"}} if MODE else {}
+if MODE == "coverage":
+    OPTIONS["build_ext"] = {"build_temp": "build/coverage"}  # an editable install would throw gcc's notes away
 
 setup(
     options=OPTIONS,

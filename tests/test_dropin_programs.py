@@ -12,6 +12,8 @@ import weakref
 import pytest
 from conftest import ENGINES
 
+import tapegrad
+
 
 def closure_tanh(V):
     """tanh as the programs of the lecture write it: a node with a closure that refers to the node itself."""
@@ -301,6 +303,34 @@ def test_row_19_a_cycle_neither_hangs_nor_crashes(Value, nodes):
 
 
 # ---- row 25: microgpt's form ----
+
+
+def test_row_25_local_gradients_are_replaced(Value):
+    a, b = Value(2.0), Value(3.0)
+    y = a * b
+    y._local_grads = [5.0, 6]
+    y.backward()
+    assert (y._local_grads, a.grad, b.grad, y._op) == ((5.0, 6), 5.0, 6, "*")
+    a._local_grads = ()
+    for v, given, error, text in [
+        (y, (1.0,), ValueError, "1 local gradients for 2 children"),
+        (a, (1.0, 2.0), ValueError, "2 local gradients for 0 children"),
+        (y, (1.0, "x"), TypeError, "local gradients must be a real number"),
+        (y, 3.0, TypeError, "not iterable"),
+    ]:
+        with pytest.raises(error, match=text):
+            v._local_grads = given
+    assert (y._local_grads, a._local_grads) == ((5.0, 6), ())
+
+
+def test_row_25_refused_local_gradients_leave_the_node_what_it_was():
+    def f(x):
+        y = x * x
+        with pytest.raises(ValueError):
+            y._local_grads = (1.0,)
+        return y
+
+    assert tapegrad.grad(f)(3.0) == 6.0
 
 
 def test_row_25_local_gradients(Value):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -486,6 +488,10 @@ def test_what_a_recorded_function_stores_outside_cannot_be_used_wrongly():
         (chosen * 2).backward()
     with pytest.raises(RuntimeError, match="says nothing any more"):
         bool(condition)
+    for kept in (chosen, pickle.loads(pickle.dumps(chosen)), copy.deepcopy(chosen)):
+        assert (kept.data, kept._children) == (6.0, ())
+        with pytest.raises(ValueError, match="1 local gradients for 0 children"):
+            kept._local_grads = (1.0,)
     plain.backward()
     w = Value(1.0)
     (w * 3).backward()

@@ -338,3 +338,9 @@ def test_no_loss_looks_at_a_number(monkeypatch, name, numbers, target, options):
     getattr(ENGINES["reference"].losses, name)(x, target, **options).backward()
     monkeypatch.undo()
     assert any(v.grad != 0 for v in leaves(x))
+
+
+def test_softmax_of_nothing(engine):
+    for name in ("softmax", "log_softmax"):
+        with pytest.raises(ValueError, match=f"^{name} of nothing$"):
+            getattr(engine.functions, name)([])

@@ -458,8 +458,13 @@ def test_wrong_arguments(call, error, words):
 def test_anomalies_name_their_sample():
     x = np.ones(1000)
     x[377] = 0.0
-    for g in (vmap(lambda x: 1 / x, check_finite=True), vmap(lambda x: 1 / x, reduce="sum", check_finite=True),
-              grad(vmap(lambda x: x.sqrt(), reduce="mean", check_finite=True))):  # fmt: skip
+    for g in (
+        vmap(lambda x: 1 / x, check_finite=True),
+        vmap(lambda x: 1 / x, reduce="sum", check_finite=True),
+        vmap(record(lambda x: 1 / x, check_finite=True)),
+        vmap(grad(lambda x: x.sqrt(), check_finite=True)),
+        grad(vmap(lambda x: x.sqrt(), reduce="mean", check_finite=True)),
+    ):
         with pytest.raises(FloatingPointError, match=r"at sample 377.* gives inf"):
             g(x)
         assert np.isfinite(g(x + 1)).all()

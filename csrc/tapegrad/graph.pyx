@@ -293,8 +293,6 @@ cdef class Graph:
         cdef int32_t operand[3]
         cdef int32_t named
         cdef int k, position
-        if rules == NULL:
-            read_rules()
         rule = &rules[2 * op + which]
         for k in range(rule.count):
             operand[0], operand[1], operand[2] = rule.x[k], rule.y[k], rule.z[k]
@@ -817,8 +815,6 @@ cdef int visit(Graph g, int32_t root, int32_t start, int32_t *place, dict select
                 for k in range(2 if operands == TERNARY else 1 if operands == BINARY or operands == PARAM else 0, -1, -1):
                     stack[size] = operand[k]
                     size += 1
-                continue
-            if place[u - start] >= 0:
                 continue
             for k in range(3 if operands == TERNARY else 2 if operands == BINARY or operands == PARAM else 1):
                 operand[k] = of_older(g, operand[k], older, others, numbers) if operand[k] < start else \

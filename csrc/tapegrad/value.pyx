@@ -774,9 +774,9 @@ cdef Extra custom(Value v):
     """Make v's a custom node, which the sweep leaves to its Extra, and return that."""
     cdef Extra extra = own_state(v)
     cdef int op = tape.op[v.index]
+    if extra.children is None:
+        extra.children = operands(v)
     if op != CUSTOM:
-        if extra.children is None:
-            extra.children = operands(v)
         extra.code = op
         tape.op[v.index] = CUSTOM
     return extra
@@ -1217,11 +1217,11 @@ cdef class Value:
 
     @_local_grads.setter
     def _local_grads(self, local_grads):
-        cdef tuple values = need_numbers(local_grads, "_local_grads")
-        cdef Extra extra = custom(self)
-        if len(values) != len(extra.children):
-            raise ValueError(f"{len(values)} local gradients for {len(extra.children)} children")
-        extra.partials = values
+        cdef tuple values = need_numbers(local_grads, "local gradients")
+        cdef tuple children = children_of(self)
+        if len(values) != len(children):
+            raise ValueError(f"{len(values)} local gradients for {len(children)} children")
+        custom(self).partials = values
 
     def local_gradients(self):
         """The derivative of this Value by each of its operands, at the current data: pairs of the two, in order.

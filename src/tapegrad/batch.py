@@ -263,6 +263,7 @@ class VMap(Recorded):
         self.inner: Recorded = (
             f if isinstance(f, Recorded) and not isinstance(f, VMap) else Recorded(f, self.max_programs)
         )
+        self.check_finite = self.check_finite or (isinstance(f, Recorded) and f.check_finite)
         self.gradients: dict[Any, Any] = {}
 
     def state(self) -> dict[str, Any]:

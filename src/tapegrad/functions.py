@@ -229,7 +229,7 @@ def softmax(xs: Iterable[Any]) -> list[Any]:
     >>> softmax([1000.0, 1000.0])
     [0.5, 0.5]
     """
-    powers = [exp(x) for x in _from_largest(xs)]
+    powers = [exp(x) for x in _from_largest(xs, "softmax")]
     scale = 1 / sum(powers)
     return [power * scale for power in powers]
 
@@ -240,15 +240,15 @@ def log_softmax(xs: Iterable[Any]) -> list[Any]:
     >>> log_softmax([1000.0, -1000.0])
     [0.0, -2000.0]
     """
-    xs = _from_largest(xs)
+    xs = _from_largest(xs, "log_softmax")
     shift = -log(sum([exp(x) for x in xs]))
     return [x + shift for x in xs]
 
 
-def _from_largest(xs: Iterable[Any]) -> list[Any]:
+def _from_largest(xs: Iterable[Any], what: str) -> list[Any]:
     """Every x less the largest. The largest is part of the graph: what it contributes to the derivatives cancels."""
     xs = list(xs)
     if not xs:
-        raise ValueError("softmax of nothing")
+        raise ValueError(f"{what} of nothing")
     shift = -_maximum(xs)
     return [x + shift for x in xs]
