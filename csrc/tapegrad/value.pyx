@@ -12,7 +12,8 @@ from cpython.object cimport (Py_EQ, Py_NE, PyObject, PyObject_GenericSetAttr,
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 from libc.stdint cimport int32_t, uint8_t
 from libc.math cimport fabs, isfinite, isinf, isnan
-from libc.string cimport memset
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
+from libc.string cimport memcpy, memset
 
 from tapegrad.ops cimport (ADD, BINARY, BOOL, CUSTOM, EXACT, FLOAT, INT, LEAF, MUL, NONE, OP_COUNT, PARAM, POW, POWER, POWN,
                            RANGE, SELECT, TOINT, UNARY, code, partial_is_int, partials, table, value_of,
@@ -195,25 +196,50 @@ cdef void let_go_of_attributes(Handle *h) noexcept:
 
 
 cdef enum:
-    LATER = 256
+    SURE = 256                              # places there are in any case
+    DEEP = 40                               # calls within each other, from where on things wait
+    DEEPEST = 400                           # and most of all
 
 cdef int depth = 0                          # of the calls of let_go_of under way
-cdef PyObject *later[LATER]                 # what is to be let go of when they are done; no list, which takes memory
-cdef int later_count = 0
+cdef PyObject *surely[SURE]
+cdef PyObject **later = surely              # what is to be let go of when they are done
+cdef Py_ssize_t later_count = 0
+cdef Py_ssize_t later_room = SURE
+
+
+cdef bint room_for_later() noexcept:
+    """Whether there is a place for one more; without memory for it there may be none."""
+    global later, later_room
+    cdef PyObject **larger
+    if later_count < later_room:
+        return True
+    larger = <PyObject **>PyMem_RawMalloc(2 * later_room * sizeof(PyObject *))
+    if larger == NULL:
+        return False
+    memcpy(larger, later, later_count * sizeof(PyObject *))
+    if later != surely:
+        PyMem_RawFree(later)
+    later = larger
+    later_room *= 2
+    return True
 
 
 cdef void let_go_of(PyObject *o) noexcept:
     """Give up a reference; a chain of Values of any length dies without deep recursion, and without memory.
 
-    A chain needs one place in `later`, a graph as many as it is wide: what finds none goes at once, a little deeper.
+    A chain needs one place in `later`, a graph as many as it is wide. What finds none, because memory has ended, goes at
+    once, a little deeper; and if that is too deep for C's stack it stays for good, which is better than a crash.
     """
     global depth, later_count
     if o == NULL:
         return
-    if depth >= 40 and later_count < LATER:
-        later[later_count] = o
-        later_count += 1
-        return
+    if depth >= DEEP:
+        if room_for_later():
+            later[later_count] = o
+            later_count += 1
+            return
+        if depth >= DEEPEST:
+            return
     depth += 1
     Py_XDECREF(o)
     if depth == 1:

@@ -26,7 +26,8 @@ __all__ = ["Condition", "Recorder", "current", "frozen", "stop_gradient", "to_in
 try:
     from tapegrad.value import Recording, _apply, _index_of, _peek, _recorder, _select
 except ImportError:  # the reference records nothing
-    Recording = object  # type: ignore[assignment, misc]
+    if not TYPE_CHECKING:
+        Recording = object
 
     def _recorder() -> Any:
         return None
