@@ -163,6 +163,12 @@ def test_conditions_are_the_numbers_that_bools_are(f):
         assert len(replay.programs) == 1 and not replay.programs[0].guards
 
 
+def test_a_condition_as_an_int_or_an_index_is_a_guard():
+    f = value_and_grad(lambda x: [x * 2.0, x * x][x > 2.0] + int(x < 0.0))
+    assert [f(x) for x in (1.0, 3.0, -1.0, 4.0)] == [(2.0, 2.0), (9.0, 6.0), (-1.0, 2.0), (16.0, 8.0)]
+    assert len(f.program(3.0).guards) == 2
+
+
 def test_where_and_conditions_make_no_guards_and_ifs_do():
     assert record(branch_free).program(1.0).guards == ()
     assert record(lambda x: (x > 0) * x).program(1.0).guards == ()

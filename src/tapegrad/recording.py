@@ -59,7 +59,8 @@ def caller() -> tuple[str, int]:
 class Condition:
     """What comparing recorded Values gives: its truth is a guard; `where` and arithmetic use it without one.
 
-    In arithmetic it is 1 or 0, as a bool is. `&`, `|` and `~` combine conditions without a guard.
+    In arithmetic it is 1 or 0, as a bool is. `&`, `|` and `~` combine conditions without a guard; as an int or an index it
+    is a guard.
     """
 
     __slots__ = ("value",)
@@ -74,6 +75,12 @@ class Condition:
             raise RuntimeError("a condition that a recorded function has stored outside says nothing any more")
         recorder.guard(self.value, float(outcome))
         return outcome
+
+    def __int__(self) -> int:
+        """1 or 0, by a guard, as an `if` would have it."""
+        return int(bool(self))
+
+    __index__ = __int__
 
     def __repr__(self) -> str:
         return f"Condition({_peek(self.value) != 0.0})"
