@@ -59,8 +59,8 @@ def caller() -> tuple[str, int]:
 class Condition:
     """What comparing recorded Values gives: its truth is a guard; `where` and arithmetic use it without one.
 
-    In arithmetic it is 1 or 0, as a bool is. `&`, `|` and `~` combine conditions without a guard; as an int or an index it
-    is a guard.
+    In arithmetic it is 1 or 0, as a bool is. `&`, `|` and `~` combine conditions without a guard; as an int or an index
+    it is a guard.
     """
 
     __slots__ = ("value",)
