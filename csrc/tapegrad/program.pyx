@@ -173,8 +173,11 @@ cdef class Program:
     def save(self, path):
         """Write the program to a file, which `tapegrad.load` reads, in any process and on any machine."""
         data = self.to_bytes()
-        with open(path, "wb") as file:
+        file = open(path, "wb")     # no `with`, in which Cython's code crashes where there is no memory for a traceback
+        try:
             file.write(data)
+        finally:
+            file.close()
 
     def __reduce__(self):
         return from_bytes, (self.to_bytes(),)
@@ -471,8 +474,12 @@ def from_bytes(data):
 
 def load(path):
     """The program that `Program.save` wrote; a ValueError where the file is not one, or is damaged."""
-    with open(path, "rb") as file:
-        return from_bytes(file.read())
+    file = open(path, "rb")         # see Program.save
+    try:
+        data = file.read()
+    finally:
+        file.close()
+    return from_bytes(data)
 
 
 def show_config():

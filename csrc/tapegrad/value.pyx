@@ -1315,6 +1315,7 @@ cdef class Value:
     def __deepcopy__(self, dict memo not None):
         """A copy of the whole graph below this Value; what has been copied before is found in `memo`."""
         cdef Extra extra
+        cdef dict attributes
         cdef list made = []
         from copy import deepcopy
 
@@ -1329,7 +1330,10 @@ cdef class Value:
             if extra is not None:
                 set_custom(w, None if extra.children is None else copies_of(extra.children, memo), extra.op,
                            extra.partials, None if extra.backward is BUILT_IN else rebound(extra.backward, memo))
-            set_attributes(w, deepcopy(attributes_of(v), memo))
+            attributes = attributes_of(v)       # one by one: deepcopy of a dict can crash CPython 3.11 where memory is short
+            if attributes is not None:
+                for name, attribute in attributes.items():
+                    setattr(w, name, deepcopy(attribute, memo))
         return memo[id(self)]
 
     def __reduce_ex__(self, protocol):
