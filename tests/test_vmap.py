@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import signal
 import subprocess
 import sys
 from collections import namedtuple
@@ -358,6 +357,8 @@ import os, signal, threading
 import numpy as np
 from tapegrad import vmap, Value
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # off in background jobs of a shell
+
 def f(x):
     for _ in range(300):
         x = x.sin() + x * 0.5
@@ -379,7 +380,6 @@ print("usable")
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_ctrl_c():
-    assert signal.getsignal(signal.SIGINT) is not None
     out = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=120)
     assert out.stdout.split() == ["interrupted", "usable"], out.stderr
 
