@@ -55,10 +55,8 @@ def _label_code(str label):
 
 cdef int read_rules() except -1:
     global rules
-    cdef Rule *fresh = <Rule *>PyMem_RawCalloc(2 * ALL_COUNT, sizeof(Rule))
+    cdef Rule *fresh = <Rule *>zeroed(2 * ALL_COUNT, sizeof(Rule))
     cdef int op, which
-    if fresh == NULL:
-        raise MemoryError("no memory for the rules")
     try:
         for op in range(CUSTOM + 1, ALL_COUNT):
             for which in range(2):
@@ -105,6 +103,13 @@ cdef void *resized(void *old, size_t count, size_t width) except NULL:
 
 cdef void *scratch(size_t count, size_t width) except NULL:
     cdef void *new = PyMem_RawMalloc(count * width + 1)
+    if new == NULL:
+        raise MemoryError(f"no memory to work on a graph of {count} nodes")
+    return new
+
+
+cdef void *zeroed(size_t count, size_t width) except NULL:
+    cdef void *new = PyMem_RawCalloc(count + 1, width)
     if new == NULL:
         raise MemoryError(f"no memory to work on a graph of {count} nodes")
     return new
@@ -391,10 +396,9 @@ cdef class Graph:
         cdef int32_t origin = self.origin
         cdef list out = []
         cdef int32_t *adjoint = <int32_t *>scratch(count, sizeof(int32_t))
-        cdef uint8_t *active = <uint8_t *>PyMem_RawCalloc(count + 1, 1)
+        cdef uint8_t *active = NULL
         try:
-            if active == NULL:
-                raise MemoryError("no memory to differentiate")
+            active = <uint8_t *>zeroed(count, 1)
             self.need_all(outputs, seeds, inputs)
             for i in range(count):
                 adjoint[i] = -1
@@ -427,11 +431,11 @@ cdef class Graph:
         cdef int32_t origin = self.origin
         cdef list out = []
         cdef int32_t *tangent = <int32_t *>scratch(count, sizeof(int32_t))
-        cdef uint8_t *active = <uint8_t *>PyMem_RawCalloc(count + 1, 1)
-        cdef uint8_t *needed = <uint8_t *>PyMem_RawCalloc(count + 1, 1)
+        cdef uint8_t *active = NULL
+        cdef uint8_t *needed = NULL
         try:
-            if active == NULL or needed == NULL:
-                raise MemoryError("no memory to differentiate")
+            active = <uint8_t *>zeroed(count, 1)
+            needed = <uint8_t *>zeroed(count, 1)
             self.need_all(inputs, tangents, outputs)
             for i in range(count):
                 tangent[i] = -1
@@ -480,13 +484,11 @@ cdef class Graph:
         what occurs twice computed once. The values stay what they are, to the last bit."""
         cdef Shared shared = Shared.__new__(Shared)
         cdef list places = []
-        cdef uint8_t *live = <uint8_t *>PyMem_RawCalloc(self.size + 1, 1)
+        cdef uint8_t *live = <uint8_t *>zeroed(self.size, 1)
         cdef int32_t *moved = NULL
         cdef int32_t i
         cdef int operands
         try:
-            if live == NULL:
-                raise MemoryError("no memory to optimise")
             moved = <int32_t *>scratch(self.size, sizeof(int32_t))
             for node in outputs:
                 self.need(node)
@@ -527,15 +529,13 @@ cdef class Graph:
         """The same graph and outputs, with a product that only one sum uses made part of that sum."""
         cdef Graph out = self.like()
         cdef list places = []
-        cdef int32_t *uses = <int32_t *>PyMem_RawCalloc(self.size + 1, sizeof(int32_t))
+        cdef int32_t *uses = <int32_t *>zeroed(self.size, sizeof(int32_t))
         cdef int32_t *moved = NULL
         cdef uint8_t *live = NULL
         cdef int32_t i, a, b, product
         cdef int op
         try:
-            live = <uint8_t *>PyMem_RawCalloc(self.size + 1, 1)
-            if uses == NULL or live == NULL:
-                raise MemoryError("no memory to optimise")
+            live = <uint8_t *>zeroed(self.size, 1)
             moved = <int32_t *>scratch(self.size, sizeof(int32_t))
             for node in outputs:
                 self.need(node)
@@ -846,14 +846,12 @@ def to_tape(Graph g not None, list inputs not None, list nodes not None, dict se
     """Push the operations that make `nodes` onto the tape, on these nodes of the tape as inputs; returns the nodes of the
     tape that are `nodes`. `selects` is added to, as in `from_tape`. The tape must be frozen, so that nothing moves."""
     cdef list places = []
-    cdef uint8_t *needed = <uint8_t *>PyMem_RawCalloc(g.size + 1, 1)
+    cdef uint8_t *needed = <uint8_t *>zeroed(g.size, 1)
     cdef int32_t *place = NULL
     cdef int32_t i, a, b, c
     cdef int op, operands
     cdef double x
     try:
-        if needed == NULL:
-            raise MemoryError("no memory to copy a graph to the tape")
         place = <int32_t *>scratch(g.size, sizeof(int32_t))
         for node in nodes:
             g.need(node)
