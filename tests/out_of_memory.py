@@ -18,6 +18,7 @@ import itertools
 import multiprocessing
 import os
 import pickle
+import re
 import sys
 import tempfile
 import weakref
@@ -828,6 +829,40 @@ def a_deep_copy():
 
 
 @scenario
+def copies_of_results():
+    x = Value(2.0)
+    y = x * 3.0
+
+    def run():
+        made = [copy.copy(y), copy.deepcopy(y), pickle.loads(pickle.dumps(y))]
+        return [v.data for v in made]
+
+    return (x, y), run
+
+
+@scenario
+def leaves_of_a_list():
+    numbers = [1.0, 2.5, 3.0]
+
+    def run():
+        return [v.data for v in value._leaves(numbers)]
+
+    return (), run
+
+
+@scenario
+def made_again():
+    x = Value(2.0)
+    y = x * 3.0
+
+    def run():
+        y.__init__(4.0)
+        return [y.data]
+
+    return (x,), run, ("what it is made again as stays", (y,))
+
+
+@scenario
 def a_pickled_value():
     x = Value(2.0)
     x.note = [1]
@@ -992,11 +1027,156 @@ def check(name, sites):
     return counts
 
 
+def check_full(name, sites):
+    """Let every node of a scenario be the one for which there is no room."""
+    setup = SCENARIOS[name]
+    kept = tape.max_nodes
+    for more in itertools.count():
+        before, run, excused, _ = made(setup)
+        shown = things(before)
+        tape.max_nodes = tape.compact() + more
+        try:
+            run()
+        except MemoryError as error:
+            note_sites(error, sites)
+        else:
+            break
+        finally:
+            tape.max_nodes = kept
+        need(excused is not None or things(before) == shown, f"room for {more} nodes", "Values have changed")
+    return more
+
+
+def check_growth(sites):
+    """Let the memory for more nodes be what fails, array by array."""
+    x = Value(2.0)
+    top = tg.sum([x] * (tape.capacity - len(tape) - 100))
+    rest = []
+    while len(tape) < tape.capacity:
+        rest.append(x.relu())  # one node; what has a constant has two, and the last one would grow the tape
+    for start in itertools.count():
+        nodes, capacity = len(tape), tape.capacity
+        result, error = fail(x.relu, start, start + 1)
+        if error is None:
+            break
+        need(isinstance(error, MemoryError), start, error)
+        note_sites(error, sites)
+        error.__traceback__ = None
+        need((len(tape), tape.capacity) == (nodes, capacity), start, "the tape has changed")
+    top.backward()
+    need(result.data == 2.0 and tape.capacity > capacity and x.grad == top.data / 2.0, "the sum", x.grad, top.data)
+    del rest
+    for start in itertools.count():
+        _, error = fail(type(tape), start, start + 1)
+        if error is None:
+            break
+        note_sites(error, sites)
+    return start
+
+
+def check_rules(sites):
+    """Let many an allocation fail for the first derivative of a process, which reads the rules: a child for each."""
+
+    def run():
+        g, inputs, root = small_graph()
+        return g.reverse([root], [g.new_number(1.0)], inputs), numbers_of(g)
+
+    failures = 0
+    for start in itertools.chain(range(60), itertools.count(60, 97)):  # there are thousands
+        result, error = fail_in_child(run, start, sites)
+        need(error in (None, "MemoryError"), f"allocation {start}", error)
+        if error is None:
+            need(result == run(), "afterwards it gives something else", result)
+            break
+        failures += 1
+    return failures
+
+
+def fail_in_child(run, start, sites):
+    """(result, name of the error) of a run of which this allocation fails, and which then succeeds, in a child."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        found = set()
+        _, error = fail(run, start, start + 1)
+        if error is None:
+            name = None
+        else:
+            name = type(error).__name__
+            note_sites(error, found)
+        with open(writing, "wb") as file:
+            pickle.dump((run(), name, found), file)
+        os._exit(0)
+    os.close(writing)
+    with open(reading, "rb") as file:
+        result, name, found = pickle.load(file)
+    os.waitpid(child, 0)
+    sites |= found
+    return result, name
+
+
+ALONE = {"the_tape_grows": check_growth, "the_first_derivative": check_rules}
+
+# what asks for memory: the places that call one of these; what these do themselves is seen by who calls them
+ASKS = re.compile(
+    r".*\b(PyMem_Raw(?:Malloc|Calloc|Realloc)|memory|scratch|resized|zeroed|room|self\.grow|shared\.reserve)\("
+)
+EXCUSED = {
+    "cdef void *new = PyMem_Raw": "the wrapper, of which every call is a place",
+    "new = PyMem_Raw": "the wrapper, of which every call is a place",
+    "cdef int32_t *at = <int32_t *>PyMem_RawRealloc": "without the GIL: whoever enlarges a list raises the error",
+    "moved = <int32_t *>PyMem_RawMalloc": "the tape is not squeezed where there is no memory, which is no error",
+    "dead = <Handle **>PyMem_RawMalloc": "as `moved`",
+}
+
+
+UNREACHED = "if self.index == 0: room(tape, 1)"  # a Value of another __new__ than ours: CPython makes none
+
+
+def unseen(sites):
+    """The places of the core that ask for memory at which none failed: (file, line, text)."""
+    core = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "csrc", "tapegrad")
+    seen = {(file_name, line) for file_name, line, _ in sites}
+    left, found, code = [], 0, ""
+    for file_name in sorted(os.listdir(core)):
+        if not file_name.endswith((".pyx", ".pxd", ".h")):
+            continue
+        with open(os.path.join(core, file_name)) as file:
+            for line, text in enumerate(file, 1):
+                before, code = code, text.split("#")[0].strip()
+                if not ASKS.match(code) or code.startswith(
+                    (
+                        "cdef inline int",
+                        "def ",
+                        "cdef void *resized",
+                        "cdef void *scratch",
+                        "cdef void *zeroed",
+                        "cdef void *memory",
+                        "cdef int reserve",
+                        "cdef int grow",
+                        '"""',
+                    )
+                ):
+                    continue
+                found += 1
+                if (
+                    (file_name, line) not in seen
+                    and not (before + " " + code).startswith(UNREACHED)
+                    and not code.startswith(tuple(EXCUSED))
+                ):
+                    left.append((file_name, line, code))
+    need(found > 60, "the places are not found", found)
+    return left
+
+
 def outcome(name):
     """(what to say of a scenario, the places at which allocations failed; None if something is wrong)."""
     sites = set()
     try:
+        if name in ALONE:
+            return f"{name}: {ALONE[name](sites)} allocations failed one at a time", sites
         alone, all_after = check(name, sites)
+        check_full(name, sites)
     except FailureError as error:
         return f"{name}: {error}", None
     return f"{name}: {alone} allocations failed one at a time, {all_after} with all after them", sites
@@ -1011,10 +1191,14 @@ def main():
     status = 0
     context = multiprocessing.get_context("spawn")
     with context.Pool(1, maxtasksperchild=1) as pool:  # one each: see `short_of_memory`
-        for message, found in pool.imap(outcome, options.scenarios or SCENARIOS):
+        for message, found in pool.imap(outcome, options.scenarios or [*SCENARIOS, *ALONE]):
             print(message, flush=True)
             status |= found is None
             sites |= found or set()
+    if not options.scenarios:
+        for file_name, line, text in unseen(sites):
+            print(f"{file_name}:{line}: no allocation has failed here: {text}")
+            status = 1
     if options.sites:
         with open(options.sites, "w") as file:
             file.writelines(f"{file_name}:{line} {function}\n" for file_name, line, function in sorted(sites))

@@ -17,3 +17,11 @@ def test_every_allocation_fails_once(name):
     out = subprocess.run([sys.executable, SCRIPT, name], capture_output=True, text=True)
     assert out.returncode == 0, out.stdout + out.stderr
     assert int(out.stdout.split(": ")[1].split()[0]) > 0, "nothing has failed"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the first derivative of a process is taken in children")
+def test_every_place_that_asks_for_memory_has_failed():
+    """All in one run, which says at which places of the core no allocation has failed."""
+    out = subprocess.run([sys.executable, SCRIPT], capture_output=True, text=True)
+    assert out.returncode == 0, out.stdout + out.stderr
+    assert "the_tape_grows: " in out.stdout and "the_first_derivative: " in out.stdout
