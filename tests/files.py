@@ -53,11 +53,11 @@ def damaged(data, draw):
         elif kind == 1:  # a number of the header
             struct.pack_into("<I", data, 8 + 4 * draw.randrange(7), draw.choice([*WORDS, len(data), nodes + 1]))
         elif kind == 2 and nodes:  # another operation
-            code = draw.choice(list(format.CODES))
-            struct.pack_into("<I", data, format.HEADER.size + 4 * draw.randrange(nodes), code)
+            code, place = draw.choice(list(format.CODES)), format.HEADER.size + 4 * draw.randrange(nodes)
+            struct.pack_into("<I", data, min(place, len(data) - 8), code)
         elif kind == 3 and nodes:  # another operand
             place = format.HEADER.size + 4 * nodes + 4 * draw.randrange(3 * nodes)
-            struct.pack_into("<I", data, place, draw.choice([*WORDS, draw.randrange(nodes + 1)]))
+            struct.pack_into("<I", data, min(place, len(data) - 8), draw.choice([*WORDS, draw.randrange(nodes + 1)]))
         elif kind == 4:
             struct.pack_into("<I", data, min(at, len(data) - 8), draw.choice(WORDS))
         elif kind == 5:

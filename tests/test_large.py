@@ -101,6 +101,7 @@ print((rss() - start) / n)
 """
 
 
+@pytest.mark.memory
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize(("handles", "limit"), [(False, 64), (True, 128)])
 def test_row_31_bytes_per_node(handles, limit):

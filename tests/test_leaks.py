@@ -34,7 +34,7 @@ class Mallinfo(ctypes.Structure):
     _fields_ = [(name, ctypes.c_size_t) for name in SIZES]
 
 
-def no_bytes():
+def nothing():
     return 0
 
 
@@ -43,7 +43,7 @@ def bytes_of_malloc():
     try:
         mallinfo2 = ctypes.CDLL(None).mallinfo2
     except (AttributeError, OSError, TypeError):
-        return no_bytes
+        return nothing
     mallinfo2.restype = Mallinfo
 
     def count():
@@ -54,7 +54,7 @@ def bytes_of_malloc():
 
 
 in_malloc = bytes_of_malloc()
-references = getattr(sys, "gettotalrefcount", no_bytes)
+references = getattr(sys, "gettotalrefcount", nothing)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -87,8 +87,11 @@ def growth(call):
     return least
 
 
-def check(call):
+def check(call, numpy=False):
+    """numpy is no debug build and counts no references that it takes or lets go of; with it they mean nothing."""
     found = growth(call)
+    if numpy:
+        found[2] = 0.0
     assert max(found) < 0.5, dict(zip(("nodes", "blocks", "references", "blocks of malloc's"), found, strict=True))
 
 
@@ -97,7 +100,7 @@ def failing(error, call):
         call()
 
 
-def check_refused(*calls):
+def check_refused(*calls, numpy=False):
     """Each fails, or not; none leaves anything."""
 
     def call():
@@ -105,15 +108,17 @@ def check_refused(*calls):
             with contextlib.suppress(Exception):
                 bad()
 
-    check(call)
+    check(call, numpy)
 
 
 def test_a_leak_is_found():
     kept = []
-    assert growth(lambda: kept.append(object()))[1] >= 0.9
+    found = growth(lambda: kept.append(object()))
+    assert found[1] >= 0.9 or sys.getallocatedblocks() == 0  # a sanitizer wants everything from malloc
+    assert found[2] >= 0.9 or references is nothing
     assert growth(lambda: kept.append(tg.Value(1.0)))[0] == 1
-    assert growth(lambda: None) <= [0.1] * 4
-    if in_malloc is not no_bytes and in_malloc() > 0:  # a sanitizer's malloc has none to tell of
+    assert max(growth(lambda: None)) < 0.5
+    if in_malloc is not nothing and in_malloc() > 0:  # a sanitizer's malloc has none to tell of
         libc = ctypes.CDLL(None)
         libc.malloc.restype = ctypes.c_void_p
         assert growth(lambda: libc.malloc(ctypes.c_size_t(400)))[3] >= 10
@@ -495,7 +500,7 @@ PUBLIC = [name for name in tg.__all__ if name not in tg.functions.__all__]
 
 @pytest.mark.parametrize("name", PUBLIC)
 def test_the_package(name, tmp_path, importable):
-    check(lambda: PACKAGE[name](tmp_path))
+    check(lambda: PACKAGE[name](tmp_path), numpy=True)
 
 
 @pytest.mark.parametrize("name", [name for name in PUBLIC if name not in ("install", "show_config")])
@@ -516,6 +521,7 @@ def test_the_package_with_bad_arguments(name):
         lambda: function(PROGRAM.graph, [10**9]),
         lambda: function(PROGRAM.graph, [0], [(1, 2)]),
         lambda: function("/no/such/file"),
+        numpy=True,
     )
 
 
@@ -541,7 +547,7 @@ def test_the_table_of_programs_is_complete():
 @pytest.mark.parametrize("name", OF_PROGRAM)
 def test_programs(name):
     arguments = OF_PROGRAM[name]
-    check(lambda: getattr(PROGRAM, name) if arguments is None else getattr(PROGRAM, name)(*arguments))
+    check(lambda: getattr(PROGRAM, name) if arguments is None else getattr(PROGRAM, name)(*arguments), numpy=True)
     check_refused(
         lambda: setattr(PROGRAM, name, object()),
         lambda: getattr(PROGRAM, name)(object()),
@@ -549,6 +555,7 @@ def test_programs(name):
         lambda: getattr(PROGRAM, name)(POINT, np.empty(0)),
         lambda: getattr(PROGRAM, name)("/no/such/directory/x"),
         lambda: getattr(PROGRAM, name)(1, 2, 3),
+        numpy=True,
     )
 
 
@@ -573,11 +580,11 @@ def in_lanes():
 
 @pytest.mark.parametrize("what", REPLAYED)
 def test_replayed(what):
-    check(REPLAYED[what])
+    check(REPLAYED[what], numpy=True)
 
 
 def test_damaged_bytes():
-    check_refused(*[lambda k=k: from_bytes(BYTES[:k]) for k in range(0, len(BYTES), 16)])
+    check_refused(*[lambda k=k: from_bytes(BYTES[:k]) for k in range(0, len(BYTES), 16)], numpy=True)
 
 
 # ---- the tables ----

@@ -403,6 +403,17 @@ def written(codes, outputs, guards=(), inputs=None, recorded=0, text=b""):
 X0, X1, TWO = (1, 0, 0, 0, 0.0), (1, 1, 0, 0, 0.0), (0, 0, 0, 0, 2.0)
 
 
+def test_a_guard_that_always_holds_leaves_nothing_in_a_saved_program():
+    """A program was saved with the number of such a guard, and once loaded without."""
+    graph = Graph()
+    x = graph.new_input()
+    held = graph.new_number(2.0)
+    made = Program(graph, [x], [(held, 2.0, ("f.py", 1))])
+    assert made.guards == () and made.graph.size == 1
+    assert from_bytes(made.to_bytes()).to_bytes() == made.to_bytes()
+    assert made([3.0]).tolist() == [3.0]
+
+
 def test_files_written_by_hand():
     assert from_bytes(written([X0, TWO, ("*", 0, 1, 0, 0.0)], [2]))([3.0]).tolist() == [6.0]
     assert from_bytes(written([X0], [0, 0]))([3.0]).tolist() == [3.0, 3.0]

@@ -407,6 +407,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 
 @pytest.mark.slow
+@pytest.mark.memory
 @pytest.mark.skipif(sys.platform != "linux", reason="kilobytes of ru_maxrss")
 def test_extra_memory_does_not_grow_with_the_samples():
     out = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True)

@@ -132,9 +132,23 @@ cdef class Program:
         self.out_count = len(optimised) - len(guards)
         self.outputs_at = tuple(optimised[:self.out_count])
         self.guards = self.still_open(guards, optimised[self.out_count:])
+        if self.guards_a_number(optimised[self.out_count:]):  # it may have been there for a guard that is not
+            del optimised[self.out_count:]
+            for node, _, _ in self.guards:
+                optimised.append(node)
+            self.graph, optimised = self.graph.optimised(optimised)
+            self.graph.sealed = True
+            self.outputs_at = tuple(optimised[:self.out_count])
+            self.guards = self.still_open(self.guards, optimised[self.out_count:])
         self.guard_count = len(self.guards)
         self.operations = count_operations(self.graph)
         self.arrange()
+
+    cdef bint guards_a_number(self, list nodes) except -1:
+        for node in nodes:
+            if self.graph.op[<int32_t>node] == LEAF:
+                return True
+        return False
 
     cdef tuple still_open(self, tuple guards, list nodes):
         """The guards whose outcome is not known for good, each once."""
