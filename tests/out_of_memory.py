@@ -1127,6 +1127,7 @@ EXCUSED = {
     "cdef int32_t *at = <int32_t *>PyMem_RawRealloc": "without the GIL: whoever enlarges a list raises the error",
     "moved = <int32_t *>PyMem_RawMalloc": "the tape is not squeezed where there is no memory, which is no error",
     "dead = <Handle **>PyMem_RawMalloc": "as `moved`",
+    "larger = <PyObject **>PyMem_RawMalloc": "what is let go of does not wait where there is no memory, which is no error",
 }
 
 
