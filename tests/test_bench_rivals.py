@@ -42,7 +42,7 @@ FAKES = {
     + "import os\nprint('printed in Python')\nos.write(1, b'printed in C')\nos.write(2, b'printed in C')\n"
     + RIGHT.format(first="print('printed in a run')"),
     "crash": HEAD.format(name="crash")
-    + "import os, signal\ndef point(case, how): os.kill(os.getpid(), signal.SIGSEGV)\n",
+    + "import os, signal\ndef point(case, how): os.kill(os.getpid(), signal.SIGABRT)\n",
     "late": HEAD.format(name="late")
     + "import os\ncalls = []\ndef live():\n    calls.append(0)\n    if len(calls) > 2: os._exit(7)\n"
     + RIGHT.format(first="live()"),
@@ -117,8 +117,8 @@ def test_what_a_rival_prints_is_not_seen(capfd: pytest.CaptureFixture[str]) -> N
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_a_crash_is_told_with_the_name_of_the_signal_and_the_others_go_on() -> None:
     rows, _ = compared("crash", "right")
-    assert rows["crash"].facts["failed"] == "died: SIGSEGV"
-    assert "died: SIGSEGV" in str(rows["crash"])
+    assert rows["crash"].facts["failed"] == "died: SIGABRT"
+    assert "died: SIGABRT" in str(rows["crash"])
     assert rows["crash"].samples_s == [] and rows["right"].samples_s
 
 
