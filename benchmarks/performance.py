@@ -1,6 +1,6 @@
 """The tables of docs/performance.md from a run of the bench, in Markdown.
 
-tapegrad bench --full --json figures.json
+tapegrad bench --json figures.json
 python benchmarks/performance.py figures.json
 """
 
