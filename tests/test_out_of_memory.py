@@ -20,6 +20,7 @@ def test_every_allocation_fails_once(name):
     assert int(out.stdout.split(": ")[1].split()[0]) > 0, "nothing has failed"
 
 
+@pytest.mark.memory
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the first derivative of a process is taken in children")
 @pytest.mark.skipif(not os.path.isdir(SOURCES), reason="the places are looked for in the sources of the core")
 def test_every_place_that_asks_for_memory_has_failed():
