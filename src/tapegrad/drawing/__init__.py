@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +64,7 @@ class Drawing:
     def png(self) -> bytes:
         """A PNG of twice the size of the SVG, less if that is very large. An ImportError without `resvg_py`."""
         try:
-            import resvg_py  # type: ignore[import-not-found, unused-ignore]
+            resvg_py = import_module("resvg_py")
         except ImportError as error:
             raise ImportError(
                 "PNG needs the package resvg-py: pip install 'tapegrad[draw]'. SVG, HTML and DOT need nothing.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -46,14 +47,14 @@ def dot(picture: Picture, rankdir: str = "LR") -> str:
 def digraph(picture: Picture, format: str, rankdir: str) -> Any:
     """The picture as a `graphviz.Digraph`, of the package of that name."""
     try:
-        from graphviz import Digraph  # type: ignore[import-untyped, import-not-found, unused-ignore]
+        graphviz = import_module("graphviz")
     except ImportError as error:
         raise ImportError(
             "draw_dot needs the package graphviz: pip install 'tapegrad[draw]', or `pip install graphviz`. "
             "tapegrad.draw(v) draws without it.",
             name="graphviz",
         ) from error
-    graph: Any = Digraph(format=format, graph_attr={"rankdir": rankdir})
+    graph = graphviz.Digraph(format=format, graph_attr={"rankdir": rankdir})
     for tail, head, attributes in statements(picture):
         if head:
             graph.edge(tail, head, **attributes)
