@@ -17,6 +17,7 @@ from tapegrad.ops cimport BOOL, CUSTOM, FLOAT, INT, LEAF, OP_COUNT, accumulate, 
 cdef enum:
     MAX_NODES = 2147483647          # indices are 32-bit
     MIN_COMPACT = 1024
+    FIRST_CAPACITY = 1 << 15        # 1.1 MB of addresses; memory is taken as it is first written
     SWEEP_CHUNK = 1 << 20           # nodes between two looks at pending signals, about 5 ms
 
 cdef enum:
@@ -193,7 +194,7 @@ cdef class Tape:
 
     cdef int grow(self, int64_t needed) except -1:
         """Enlarge the arrays, each through a temporary pointer: where one fails, all stay valid as they are."""
-        cdef int64_t capacity = min(max(2 * <int64_t>self.allocated, needed, MIN_COMPACT), MAX_NODES)
+        cdef int64_t capacity = min(max(2 * <int64_t>self.allocated, needed, FIRST_CAPACITY), MAX_NODES)
         self.op = <uint8_t *>resized(self.op, capacity, sizeof(uint8_t))
         self.kind = <uint8_t *>resized(self.kind, capacity, sizeof(uint8_t))
         self.flags = <uint8_t *>resized(self.flags, capacity, sizeof(uint8_t))
