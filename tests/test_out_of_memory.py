@@ -31,3 +31,11 @@ def test_every_place_that_asks_for_memory_has_failed():
     out = subprocess.run([sys.executable, SCRIPT], capture_output=True, text=True, timeout=1800)
     assert out.returncode == 0, out.stdout + out.stderr
     assert "the_tape_grows: " in out.stdout and "the_first_derivative: " in out.stdout
+
+
+@pytest.mark.memory
+@pytest.mark.skipif(not os.path.isdir(SOURCES), reason="the lines of the core are looked up in its sources")
+def test_no_memory_is_lost_where_an_allocation_fails():
+    out = subprocess.run([sys.executable, SCRIPT, "--leaks"], capture_output=True, text=True, timeout=1800)
+    assert out.returncode == 0, out.stdout + out.stderr
+    assert len(out.stdout.splitlines()) == len(SCENARIOS)
