@@ -33,6 +33,14 @@
 #include <stdint.h>
 #include <string.h>
 
+#if defined(__GNUC__)
+#define TG_INLINE inline __attribute__((always_inline))
+#define TG_APART __attribute__((noinline, unused))
+#else
+#define TG_INLINE inline
+#define TG_APART inline
+#endif
+
 enum { TG_FLOAT = 0, TG_INT = 1, TG_BOOL = 3 };                          /* kinds; bit 0 says "a Python int" */
 
 #define TG_LN2 0.69314718055994530942
@@ -301,9 +309,9 @@ static inline void tg_pull_zero(int op, double *grad, uint8_t *grad_kind, int32_
     }
 }
 
-/* The same step where the adjoint is an int, or zero. */
-static inline void tg_pull_careful(int op, const double *value, const uint8_t *kind, double *grad, uint8_t *grad_kind,
-                                   int32_t ia, int32_t ib, double y, double g, int g_is_int)
+/* The same step for an operation that the compiler knows, where it is inlined. */
+static TG_INLINE void tg_pull_known(int op, const double *value, const uint8_t *kind, double *grad, uint8_t *grad_kind,
+                                    int32_t ia, int32_t ib, double y, double g, int g_is_int)
 {
     const int operands = tg_table[op].operands;
     const int ka = kind[ia], kb = kind[ib];
@@ -312,6 +320,19 @@ static inline void tg_pull_careful(int op, const double *value, const uint8_t *k
     tg_partials(op, value[ia], b, y, &d[0], &d[1]);
     for (int which = 0; which < (operands == TG_BINARY ? 2 : 1); which++)
         tg_accumulate(grad, grad_kind, which ? ib : ia, d[which], g, g_is_int && tg_partial_is_int(op, which, ka, kb, b));
+}
+
+/* The same step where the adjoint is an int, or zero. Sums and products of floats are what an int adjoint, the 1 that a
+ * sweep begins with, goes through as a rule. */
+static TG_APART void tg_pull_careful(int op, const double *value, const uint8_t *kind, double *grad, uint8_t *grad_kind,
+                                   int32_t ia, int32_t ib, double y, double g, int g_is_int)
+{
+    if (op == TG_ADD)
+        tg_pull_known(TG_ADD, value, kind, grad, grad_kind, ia, ib, y, g, g_is_int);
+    else if (op == TG_MUL)
+        tg_pull_known(TG_MUL, value, kind, grad, grad_kind, ia, ib, y, g, g_is_int);
+    else
+        tg_pull_known(op, value, kind, grad, grad_kind, ia, ib, y, g, g_is_int);
 }
 
 #endif
