@@ -110,5 +110,5 @@ if MODE == "coverage":
 setup(
     options=OPTIONS,
     cmdclass={"sdist": ReproducibleSdist},
-    ext_modules=[module(name) for name in ("tape", "value", "graph", "program")],
+    ext_modules=[module(name) for name in ("tape", "value", "copies", "graph", "program")],
 )

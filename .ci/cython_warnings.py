@@ -5,6 +5,6 @@ import sys
 import tempfile
 
 with tempfile.TemporaryDirectory() as out:
-    for name in ("tape", "value", "graph", "program"):
+    for name in ("tape", "value", "copies", "graph", "program"):
         command = [sys.executable, "-m", "cython", "-3", "--warning-errors", "--warning-extra", "-I", "csrc"]
         subprocess.run([*command, f"csrc/tapegrad/{name}.pyx", "-o", f"{out}/{name}.c"], check=True)

@@ -16,8 +16,8 @@ import numpy as np
 
 import tapegrad as tg
 from tapegrad import format
+from tapegrad.copies import _restore_graph, _restore_leaf
 from tapegrad.program import Job, Lanes, from_bytes
-from tapegrad.value import _restore_graph, _restore_leaf
 
 WORDS = [0, 1, 2, 3, 7, 255, 256, 0x7FFFFFFE, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF]
 REFUSED = (ValueError, TypeError, IndexError, OverflowError, ZeroDivisionError, AttributeError, KeyError)

@@ -508,7 +508,7 @@ def test_row_29_subclasses(Value):
 )  # fmt: skip
 def test_row_29_a_malformed_pickle_is_an_exception(nodes_):
     from tapegrad import Value
-    from tapegrad.value import _restore_graph
+    from tapegrad.copies import _restore_graph
 
     damaged = [tuple(Value if x == "V" else x for x in node) if isinstance(node, tuple) else node for node in nodes_]
     with pytest.raises((ValueError, TypeError, IndexError, AttributeError)):

@@ -11,8 +11,9 @@ import pytest
 
 import tapegrad
 from tapegrad import Value
+from tapegrad.copies import _restore_graph
 from tapegrad.tape import tape
-from tapegrad.value import _index_of, _restore_graph
+from tapegrad.value import _index_of
 
 
 def run(code):

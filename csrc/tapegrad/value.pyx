@@ -260,12 +260,19 @@ cdef void set_state(Value v, object state) noexcept:
         gc_track(h)
 
 
-cdef inline Extra extra_of(Value v):
+cdef Extra extra_of(Value v):
     """The Python state of v's own node, or None."""
     cdef PyObject *state = handle(v).state
     if state != NULL and type_at(state) == type_of(Extra):
         return <Extra>state
     return None
+
+
+cdef void move_to(Value v, int32_t i) noexcept:
+    """Let v, an object that only we know, stand for node i from now on."""
+    if v.index > 0:
+        tape.handle[v.index] = NULL
+    hold(tape, i, handle(v))
 
 
 cdef object anchor(Value v):
@@ -472,7 +479,7 @@ def _leaves(list numbers not None):
 
 # ---- numbers in and out ----
 
-cdef inline object number(double y, int kind):
+cdef object number(double y, int kind):
     if kind == FLOAT:
         return PyFloat_FromDouble(y)
     if kind == BOOL:
@@ -777,7 +784,7 @@ cdef object operand(Value v, bint second):
     return w
 
 
-cdef inline int operation(Value v) noexcept:
+cdef int operation(Value v) noexcept:
     """The operation that made v, whatever the program has replaced since."""
     cdef int op = tape.op[v.index]
     cdef Extra extra
@@ -794,6 +801,13 @@ cdef tuple operands(Value v):
     if table[op].operands == BINARY:
         return operand(v, False), operand(v, True)
     return (operand(v, False),)
+
+
+cdef tuple children_of(Value v):
+    cdef Extra extra = extra_of(v)
+    if extra is not None and extra.children is not None:
+        return extra.children
+    return operands(v)
 
 
 cdef Extra custom(Value v):
@@ -851,177 +865,8 @@ cdef tuple need_numbers(object values, str what):
     return tuple(numbers)
 
 
-# ---- copies of graphs ----
-
-cdef tuple children_of(Value v):
-    cdef Extra extra = extra_of(v)
-    if extra is not None and extra.children is not None:
-        return extra.children
-    return operands(v)
-
-
-cdef list graph_of(Value root):
-    """`root` and the Values it is computed from, operands first. While the list is kept, so are the nodes."""
-    cdef dict found = {}
-    cdef list todo = [root]
-    while todo:
-        v = todo.pop()
-        if id(v) not in found:
-            found[id(v)] = v
-            todo += operands(v)
-            if tape.op[(<Value>v).index] == CUSTOM:
-                todo += children_of(v)
-    return sorted(found.values(), key=_index_of)
-
-
 def _index_of(Value v not None):
     return v.index
-
-
-cdef bint is_leaf(Value v) noexcept:
-    """Whether v is a leaf of which a pickle needs to know only its number, grad, name and attributes."""
-    cdef Extra extra = extra_of(v)
-    return tape.op[v.index] == LEAF or (operation(v) == LEAF and extra is not None and not extra.children
-                                        and extra.backward is BUILT_IN)
-
-
-cdef dict attributes_of(Value v):
-    cdef PyObject *attrs = handle(v).attrs
-    return dict(<dict>attrs) if attrs != NULL and dict_size(attrs) else None
-
-
-cdef int set_attributes(Value v, dict attributes) except -1:
-    if attributes is not None:
-        for name, value in attributes.items():
-            setattr(v, name, value)
-    return 0
-
-
-cdef object constant_of(Value v):
-    """The constant operand, or None."""
-    cdef int32_t b = tape.b[v.index]
-    if table[operation(v)].operands != PARAM:
-        return None
-    return number(tape.value[b], tape.kind[b] & KIND)
-
-
-cdef Value new_node(object cls, int op, object on, object constant, object data, object grad):
-    """A Value with these numbers whose node is `op` of the Values `on`."""
-    cdef double x = 0.0
-    cdef int kind = 0
-    cdef int32_t a, b
-    cdef Value w
-    cdef tuple operand_values = () if on is None else tuple(on)
-    need_values(operand_values, "operands")
-    if len(operand_values) != (0 if op <= CUSTOM else 2 if table[op].operands == BINARY else 1):
-        raise ValueError(f"{table[op].label.decode()!r} of {len(operand_values)} operands")
-    made = cls.__new__(cls)
-    if not isinstance(made, Value) or type(made) is not cls or is_in_use(<Value>made):
-        raise TypeError(f"{cls.__name__}.__new__ must make a new {cls.__name__}")
-    w = made
-    if op > CUSTOM:
-        if constant is not None:
-            need_number(constant, "constant", &x, &kind)
-        room(tape, 2)
-        a = b = (<Value>operand_values[0]).index
-        if table[op].operands == BINARY:
-            b = (<Value>operand_values[1]).index
-        elif table[op].operands == PARAM:
-            b = push_leaf(tape, x, kind)
-        move_to(w, push(tape, op, a, b, 0.0, FLOAT))
-        for v in operand_values:
-            keep(w, anchor(v))
-    w.data = data
-    w.grad = grad
-    return w
-
-
-cdef bint is_in_use(Value w) noexcept:
-    """Whether w is more than a leaf fresh from __new__, of which only the caller knows."""
-    return (w.index == 0 or tape.handle[w.index] != handle(w) or tape.op[w.index] != LEAF
-            or Py_REFCNT(<PyObject *>w) > 2)
-
-
-cdef int set_custom(Value w, object children, object op, object local_grads, object backward) except -1:
-    """Give w what the program has replaced; None stands for nothing."""
-    if children is not None:
-        need_values(tuple(children), "_children")
-        custom(w).children = tuple(children)
-        if local_grads is not None:
-            custom(w).partials = need_numbers(local_grads, "local gradients")
-        if backward is not None:
-            w._backward = backward
-    if op is not None:
-        w._op = op
-    return 0
-
-
-cdef object rebound(object function, dict memo):
-    """A function of a node's own, with the copies in `memo` in place of the Values in its closure."""
-    from types import CellType, FunctionType
-
-    if type(function) is not FunctionType or function.__closure__ is None:
-        return function
-    cells = []
-    for cell in function.__closure__:
-        cells.append(CellType(memo[id(cell.cell_contents)]) if is_copied(cell, memo) else cell)
-    copy = FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__, tuple(cells))
-    copy.__kwdefaults__ = function.__kwdefaults__
-    return copy
-
-
-# Loops, not list comprehensions: where appending fails for want of memory, the code that Cython 3.3.1 makes of a
-# comprehension gives up the item twice.
-
-cdef list picked(list values, object places):
-    cdef list out = []
-    for k in places:
-        out.append(values[k])
-    return out
-
-
-cdef list copies_of(tuple values, dict found):
-    """What `found` has for the identities of these Values."""
-    cdef list out = []
-    for v in values:
-        out.append(found[id(v)])
-    return out
-
-
-cdef bint is_copied(object cell, dict memo) except -1:
-    try:
-        return id(cell.cell_contents) in memo
-    except ValueError:                      # an empty cell
-        return False
-
-
-def _restore_leaf(cls, data, grad, op):
-    """For pickle: a leaf."""
-    v = new_node(cls, LEAF, None, None, data, grad)
-    if op is not None:
-        v._op = op
-    return v
-
-
-def _restore_graph(list nodes, root):
-    """For pickle: the Values of a graph, of which number `root` is the one that was pickled."""
-    cdef list values = []
-    cdef int op
-    for node in nodes:
-        if isinstance(node, Value):
-            values.append(node)
-            continue
-        cls, label, on, constant, data, grad = node[:6]
-        op = LEAF if label == "" else code(label.encode())
-        if op < 0 or len(on) != (0 if op == LEAF else 2 if table[op].operands == BINARY else 1):
-            raise ValueError(f"a pickled Value names an operation {label!r} on {len(on)} operands, which is not known")
-        values.append(new_node(cls, op, picked(values, on), constant, data, grad))
-    for node, w in zip(nodes, values):
-        if node is not w:
-            children, op_name, local_grads, backward, attributes = node[6:]
-            set_custom(w, None if children is None else picked(values, children), op_name, local_grads, backward)
-            set_attributes(w, attributes)
-    return values[root]
 
 
 cdef bint closures = False                  # whether any Value has ever had a function of its own
@@ -1303,68 +1148,28 @@ cdef class Value:
 
     def __copy__(self):
         """A Value of its own with the same number, grad, operands and attributes."""
-        cdef Extra extra = extra_of(self)
-        # not a list of the operands: CPython 3.11 loses a tuple of which it cannot make a list
-        w = new_node(type(self), operation(self), operands(self), constant_of(self), self.data, self.grad)
-        if extra is not None:
-            set_custom(w, extra.children, extra.op, extra.partials,
-                       None if extra.backward is BUILT_IN else extra.backward)
-        set_attributes(w, attributes_of(self))
-        return w
+        from tapegrad.copies import copied
+
+        return copied(self)
 
     def __deepcopy__(self, dict memo not None):
         """A copy of the whole graph below this Value; what has been copied before is found in `memo`."""
-        cdef Extra extra
-        cdef dict attributes
-        cdef list made = []
-        from copy import deepcopy
+        from tapegrad.copies import deeply_copied
 
-        for v in graph_of(self):
-            if id(v) not in memo:
-                w = new_node(type(v), operation(v), copies_of(operands(v), memo), constant_of(v), v.data, v.grad)
-                memo[id(v)] = w
-                memo.setdefault(id(memo), []).append(v)
-                made.append((v, w))
-        for v, w in made:
-            extra = extra_of(v)
-            if extra is not None:
-                set_custom(w, None if extra.children is None else copies_of(extra.children, memo), extra.op,
-                           extra.partials, None if extra.backward is BUILT_IN else rebound(extra.backward, memo))
-            attributes = attributes_of(v)       # one by one: deepcopy of a dict can crash CPython 3.11 where memory is short
-            if attributes is not None:
-                for name, attribute in attributes.items():
-                    setattr(w, name, deepcopy(attribute, memo))
-        return memo[id(self)]
+        return deeply_copied(self, memo)
 
     def __reduce_ex__(self, protocol):
         """For pickle, without recursion: a leaf by itself; any other Value with the graph below it.
 
         Leaves are objects of their own in the pickle, so that what shares them still does.
         """
-        cdef Extra extra
-        cdef dict place = {}
-        cdef list nodes = []
-        if is_leaf(self):
-            extra = extra_of(self)
-            return (_restore_leaf, (type(self), self.data, self.grad, None if extra is None else extra.op),
-                    attributes_of(self))
-        graph = graph_of(self)
-        for v in graph:
-            place[id(v)] = len(place)
-        for v in graph:
-            if is_leaf(v):
-                nodes.append(v)
-                continue
-            extra = extra_of(v)
-            own = (None,) * 4
-            if extra is not None:
-                own = (None if extra.children is None else copies_of(extra.children, place), extra.op,
-                       extra.partials, None if extra.backward is BUILT_IN else extra.backward)
-            nodes.append((type(v), table[operation(v)].label.decode(), copies_of(operands(v), place),
-                          constant_of(v), v.data, v.grad, *own, attributes_of(v)))
-        return _restore_graph, (nodes, place[id(self)])
+        from tapegrad.copies import reduced
+
+        return reduced(self)
 
     def __setstate__(self, state):
+        from tapegrad.copies import set_attributes
+
         set_attributes(self, state)
 
     def __repr__(self):
@@ -1645,13 +1450,6 @@ cdef class Value:
 
 
 # ---- sums and products, built without a Python object a step ----
-
-cdef inline void move_to(Value v, int32_t i) noexcept:
-    """Let v, an object that only we know, stand for node i from now on."""
-    if v.index > 0:
-        tape.handle[v.index] = NULL
-    hold(tape, i, handle(v))
-
 
 cdef inline int accumulate(Value total, object item, int op) except -1:
     """total = op(total, item) in place, where item is exactly a Value or a number; 0 if it is neither."""
