@@ -34,8 +34,10 @@ def point(case, how):
 @for_ways("recorded")
 def batch(case, how):
     if case.outputs > 1:
-        f = tg.vmap(tg.jacobian(lambda *x: case.program(*x, M), argnums=tuple(range(case.by))), threads=how.threads)
-        return lambda: (None, joined(f(*case.columns)))
+        x, arguments = packed(case)
+        f = tg.jacobian(lambda x, *others: np.array(case.program(*arguments(x), *others, M)))
+        f = tg.vmap(f, threads=how.threads)
+        return lambda: (None, f(x, *case.columns[case.by :]))
     if case.shared is None:
         argnums = tuple(range(case.by)) if case.by > 1 else 0
         f = tg.vmap(tg.value_and_grad(lambda *x: case.program(*x, M), argnums=argnums), threads=how.threads)
@@ -45,7 +47,13 @@ def batch(case, how):
     return lambda: f(case.shared, *case.columns)
 
 
-def joined(jacobians):
-    """The derivatives of each output by each argument as one array of shape (samples, outputs, inputs)."""
-    rows = [np.concatenate([x.reshape(len(x), -1) for x in by_arguments], axis=1) for by_arguments in jacobians]
-    return np.stack(rows, axis=1)
+def packed(case):
+    """What is differentiated by as one array, a row for each sample, and how the arguments are found in a row."""
+    columns = case.columns[: case.by]
+    ends = np.cumsum([1 if column.ndim == 1 else column.shape[1] for column in columns]).tolist()
+    places = list(zip([0, *ends], ends, columns, strict=False))
+
+    def arguments(x):
+        return [x[start] if column.ndim == 1 else x[start:end] for start, end, column in places]
+
+    return np.concatenate([column.reshape(case.samples, -1) for column in columns], axis=1), arguments

@@ -22,7 +22,7 @@ class Pace:
 
     enough: int = 15  # at most
     few: int = 3  # wanted even of a slow one
-    budget: float = 0.7  # seconds, once there are a few
+    budget: float = 0.5  # seconds, once there are a few
     patience: float = 4.0  # seconds, before there are a few  # fmt: skip
 
 
