@@ -1,7 +1,9 @@
-"""The tables of README.md from a run of the bench, in Markdown.
+"""The tables of README.md from runs of the bench, in Markdown.
 
 tapegrad bench --peers all --json figures.json
-python benchmarks/tables.py figures.json
+python benchmarks/tables.py figures.json [AGAIN.json ...]
+
+A workload during which the control has drifted is taken, as a whole, from the first run in which it has not.
 """
 
 from __future__ import annotations
@@ -50,6 +52,23 @@ def line(row: dict[str, Any]) -> Cells:
     return cells
 
 
+def is_steady(workload: dict[str, Any]) -> bool:
+    return all(row["steady"] for row in workload["results"] if "steady" in row)
+
+
+def steady(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """The first run, with what drifted in it from the others; says on stderr what that was."""
+    first, *others = runs
+    workloads = []
+    for workload in first["workloads"]:
+        if not is_steady(workload):
+            found = [w for run in others for w in run["workloads"] if w["name"] == workload["name"] and is_steady(w)]
+            print(f"{workload['name']} drifted; {'another run' if found else 'no other run'} has it", file=sys.stderr)
+            workload = (found or [workload])[0]
+        workloads.append(workload)
+    return {**first, "workloads": workloads}
+
+
 def tables(data: dict[str, Any]) -> dict[str, dict[str, Cells]]:
     """The rows of both tables: on Values, and recorded."""
     eager: dict[str, Cells] = {}
@@ -81,12 +100,14 @@ def markdown(title: str, rows: dict[str, Cells]) -> str:
     return "\n".join(lines)
 
 
-def main(path: str) -> None:
-    with open(path, encoding="utf-8") as file:
-        data = json.load(file)
-    for title, rows in tables(data).items():
+def main(paths: list[str]) -> None:
+    runs = []
+    for path in paths:
+        with open(path, encoding="utf-8") as file:
+            runs.append(json.load(file))
+    for title, rows in tables(steady(runs)).items():
         print(markdown(title, rows) + "\n")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1:])
