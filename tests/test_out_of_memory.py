@@ -23,6 +23,7 @@ def test_every_allocation_fails_once(name):
     assert int(out.stdout.split(": ")[1].split()[0]) > 0, "nothing has failed"
 
 
+@pytest.mark.slow
 @pytest.mark.memory
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the first derivative of a process is taken in children")
 @pytest.mark.skipif(not os.path.isdir(SOURCES), reason="the places are looked for in the sources of the core")
@@ -33,6 +34,7 @@ def test_every_place_that_asks_for_memory_has_failed():
     assert "the_tape_grows: " in out.stdout and "the_first_derivative: " in out.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.memory
 @pytest.mark.skipif(not os.path.isdir(SOURCES), reason="the lines of the core are looked up in its sources")
 def test_no_memory_is_lost_where_an_allocation_fails():
