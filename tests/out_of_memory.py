@@ -1027,8 +1027,8 @@ def note_sites(error, sites):
         tb = tb.tb_next
 
 
-def check(name, sites):
-    """Let every allocation of a scenario fail; how many failures there were."""
+def prepared(name):
+    """(setup, what it gives) of a scenario that has run some times, so that what is kept from then on is there."""
     setup = SCENARIOS[name]
     for _ in range(3):
         before, run, excused, extra = made(setup)
@@ -1036,18 +1036,25 @@ def check(name, sites):
     del before, run, excused, extra
     gc.collect()
     gc.freeze()  # what was imported need not be looked at again
-    counts = []
-    for width in (1, 0):
-        in_a_row = failures = 0
-        for start in itertools.count():
-            stop = start + width if width else 0
-            failed = attempt(setup, expected, start, stop, sites)
-            failures += failed is not None
-            in_a_row = 0 if failed else in_a_row + 1
-            if in_a_row >= (ENOUGH if width else 3):
-                break
-        counts.append(failures)
-    return counts
+    return setup, expected
+
+
+def failures(setup, expected, width, enough, sites):
+    """Let `width` allocations in a row fail, 0 for all there are, from each one on: (number, place) where noticed."""
+    in_a_row = 0
+    for start in itertools.count():
+        failed = attempt(setup, expected, start, start + width if width else 0, sites)
+        if failed:
+            yield start, failed
+        in_a_row = 0 if failed else in_a_row + 1
+        if in_a_row >= enough:
+            return
+
+
+def check(name, sites):
+    """Let every allocation of a scenario fail: how many failures there were, singly and with all after them."""
+    setup, expected = prepared(name)
+    return [len(list(failures(setup, expected, *how, sites))) for how in ((1, ENOUGH), (0, 3))]
 
 
 def check_full(name, sites):
@@ -1163,37 +1170,20 @@ def lost(function, times=1):
 def check_leaks(name):
     """Let every allocation of a scenario fail some times: (failures, bytes that they lose, those of the core lose none)."""
     tracemalloc.start()  # first of all: what was taken before is not seen to be given back
-    setup = SCENARIOS[name]
-    for _ in range(3):
-        before, run, excused, extra = made(setup)
-        expected = run()
-    del before, run, excused, extra
-    gc.collect()
-    gc.freeze()
-    places, in_a_row = {}, 0
-    for start in itertools.count():
-        failed = attempt(setup, expected, start, start + 1, set())
-        if failed:
-            places[start] = failed
-        in_a_row = 0 if failed else in_a_row + 1
-        if in_a_row >= ENOUGH:
-            break
+    setup, expected = prepared(name)
+    places = dict(failures(setup, expected, 1, ENOUGH, set()))
 
     def once(start):
-        places[start] = attempt(setup, expected, start, start + 1, set())
+        places[start] = attempt(setup, expected, start, start + 1, set()) or places[start]
 
     loss = lost(lambda: [once(start) for start in places])
     if loss > LITTLE:
-        for start in places:
-            file_name, line, text = places[start]
-            if (
-                file_name.endswith((".pyx", ".pxd"))
-                and text not in INTERPRETER
-                and lost(lambda at=start: once(at)) > LITTLE
-            ):
-                # a leak, or a list of free objects that is not full yet
-                again = lost(lambda at=start: once(at), 200)
-                need(again < LEAST, f"{again} bytes are lost by allocation {start}", file_name, line, text)
+        for start, (file_name, line, text) in list(places.items()):
+            again = functools.partial(once, start)
+            core = file_name.endswith((".pyx", ".pxd")) and text not in INTERPRETER
+            if core and lost(again) > LITTLE:  # a leak, or a list of free objects that is not full yet
+                bytes_lost = lost(again, 200)
+                need(bytes_lost < LEAST, f"{bytes_lost} bytes are lost by allocation {start}", file_name, line, text)
     return len(places), max(loss - LITTLE, 0)
 
 

@@ -5,7 +5,7 @@ from cpython.object cimport PyObject
 from libc.stdint cimport int32_t
 
 from tapegrad.ops cimport BINARY, CUSTOM, FLOAT, LEAF, PARAM, code, table
-from tapegrad.tape cimport KIND, Extra, Handle, Tape, push, push_leaf, room
+from tapegrad.tape cimport KIND, Extra, Tape, handle, push, push_leaf, room
 from tapegrad.value cimport (Value, anchor, children_of, custom, extra_of, keep, move_to, need_number, need_numbers,
                              need_values, number, operands, operation)
 
@@ -19,10 +19,6 @@ cdef Tape tape = _tape_module.tape
 cdef extern from *:
     Py_ssize_t Py_REFCNT(PyObject *o) noexcept
     Py_ssize_t dict_size "PyDict_GET_SIZE"(PyObject *o) noexcept
-
-
-cdef inline Handle *handle(object v) noexcept:
-    return <Handle *><PyObject *>v
 
 
 cdef list graph_of(Value root):

@@ -325,7 +325,7 @@ static TG_INLINE void tg_pull_known(int op, const double *value, const uint8_t *
 /* The same step where the adjoint is an int, or zero. Sums and products of floats are what an int adjoint, the 1 that a
  * sweep begins with, goes through as a rule. */
 static TG_APART void tg_pull_careful(int op, const double *value, const uint8_t *kind, double *grad, uint8_t *grad_kind,
-                                   int32_t ia, int32_t ib, double y, double g, int g_is_int)
+                                     int32_t ia, int32_t ib, double y, double g, int g_is_int)
 {
     if (op == TG_ADD)
         tg_pull_known(TG_ADD, value, kind, grad, grad_kind, ia, ib, y, g, g_is_int);

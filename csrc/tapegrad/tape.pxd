@@ -123,6 +123,10 @@ cdef inline int32_t push_leaf(Tape t, double value, int kind) noexcept nogil:
     return push(t, 0, i, i, value, kind)
 
 
+cdef inline Handle *handle(object v) noexcept:
+    return <Handle *><PyObject *>v
+
+
 cdef inline void hold(Tape t, int32_t i, Handle *handle) noexcept nogil:
     """Make `handle` the handle of node i, which has none."""
     handle.index = i

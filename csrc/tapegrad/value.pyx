@@ -18,7 +18,8 @@ from libc.string cimport memcpy, memset
 from tapegrad.ops cimport (ADD, BINARY, BOOL, CUSTOM, EXACT, FLOAT, INT, LEAF, MUL, NONE, OP_COUNT, PARAM, POW, POWER, POWN,
                            RANGE, SELECT, TOINT, UNARY, code, partial_is_int, partials, table, value_of,
                            value_of_floats)
-from tapegrad.tape cimport GRAD_KIND, KIND, LEAKED, PARKED, REACHED, Extra, Handle, Tape, hold, push, push_leaf, release, room
+from tapegrad.tape cimport (GRAD_KIND, KIND, LEAKED, PARKED, REACHED, Extra, Handle, Tape, handle, hold, push, push_leaf,
+                            release, room)
 
 from tapegrad import tape as _tape_module
 
@@ -82,10 +83,6 @@ cdef extern from *:
     Py_ssize_t dict_size "PyDict_GET_SIZE"(PyObject *o) noexcept
 
 cdef int free_count = 0
-
-
-cdef inline Handle *handle(object v) noexcept:
-    return <Handle *><PyObject *>v
 
 
 cdef inline Value fresh():
