@@ -153,6 +153,9 @@ cdef class Tape:
     cdef int pull_at(self, int32_t node) except -1
 
 
+cdef void *resized(void *old, int64_t count, size_t width) except NULL
+
+
 cdef inline int room(Tape t, int32_t count) except -1:
     """Make sure that `count` pushes will succeed. Nodes may move: read indices afterwards."""
     if t.size > t.limit - count:

@@ -9,9 +9,10 @@ Both cost O(1) an operation, amortised.
 """
 cimport cython
 from cpython.exc cimport PyErr_CheckSignals
-from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from cpython.object cimport PyTypeObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
+from libc.string cimport memset
 
 from tapegrad.ops cimport (BOOL, CUSTOM, FLOAT, INT, LEAF, OP_COUNT, SELECT, accumulate, pull, pull_careful, pull_zero,
                            table)
@@ -523,7 +524,9 @@ cdef class Tape:
         if not self.recordings:
             for i in range(max(self.first_recorded, 1), self.size):
                 self.kind[i] &= ~<int>RECORDED
-            self.stretch_count = 0
+            PyMem_RawFree(self.stretches)
+            self.stretches = NULL
+            self.stretch_count = self.stretch_capacity = 0
         self.set_lowest()
         self.pop()
 
@@ -565,9 +568,8 @@ cdef class Tape:
         cdef size_t left
         cdef bint marked
         if s == NULL:
-            s = <Sweep *>PyMem_RawCalloc(1, sizeof(Sweep))
-            if s == NULL:
-                raise MemoryError("no memory for a sweep")
+            s = <Sweep *>resized(NULL, 1, sizeof(Sweep))
+            memset(s, 0, sizeof(Sweep))
         self.spare = NULL
         s.order.size = s.stack.size = s.alive_size = 0
         s.top = root
@@ -823,11 +825,12 @@ cdef size_t pull_run(Tape t, const int32_t *order, size_t start, size_t stop) no
 
 
 cdef void *resized(void *old, int64_t count, size_t width) except NULL:
+    """Memory for `count` items of `width` bytes, with what `old` has; where there is none `old` stays as it is."""
     cdef void *new = NULL
     if <size_t>count <= (<size_t>-1) // width:
         new = PyMem_RawRealloc(old, <size_t>count * width)
     if new == NULL:
-        raise MemoryError(f"no memory for a tape of {count} nodes")
+        raise MemoryError(f"no memory for {count} times {width} bytes")
     return new
 
 
