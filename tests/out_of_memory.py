@@ -256,6 +256,30 @@ def called(calls):
 
 
 @scenario
+def state_that_comes_after_something_has_been_built():
+    """At once, and for many at once; after the failure those built on a Value must still find its state."""
+    notes = [[k] for k in range(100)]
+
+    def run():
+        x = Value(1.5)
+        y = x * 2.0
+        x.note = notes[0]
+        del x
+        leaves = [Value(float(k)) for k in range(100)]
+        total = tg.sum(leaves[1:], leaves[0])
+        for leaf, note in zip(leaves, notes, strict=True):
+            leaf.note = note
+        del leaves, leaf
+        found = []
+        while len(total._children) == 2:
+            total, leaf = total._children
+            found += leaf.note
+        return [y._children[0].note[0], *found, *total.note]
+
+    return (), run
+
+
+@scenario
 def attributes():
     x = Value(2.0)
     y = x * 3.0
