@@ -226,9 +226,8 @@ def test_after_kill_9_in_the_middle_of_an_epoch_the_run_goes_on_to_the_same_bits
 def test_a_kill_in_the_middle_of_writing_leaves_the_checkpoint_before(tmp_path):
     path = tmp_path / "run.checkpoint"
     killed(path, "fsync", 5)  # two a checkpoint: the third is written, but it is not yet in place
-    name, part = sorted(os.listdir(tmp_path))
-    assert name == "run.checkpoint" and part.startswith("run.checkpoint.") and part.endswith(".part")
-    state, newer = checkpoints.load(path), checkpoints.load(tmp_path / part)
+    assert sorted(os.listdir(tmp_path)) == ["run.checkpoint", "run.checkpoint.part"]
+    state, newer = checkpoints.load(path), checkpoints.load(tmp_path / "run.checkpoint.part")
     assert (state["batches_done"], newer["batches_done"]) == (6, 0)
     options = {"checkpoint_every": 3, "validation": 0.2, "keep_best": True}
     assert run(checkpoint=path, **options)[:2] == run(**options)[:2]

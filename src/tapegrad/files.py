@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
-import re
 import stat
 import sys
 
 __all__ = ["write_whole"]
-
-PART = re.compile(r"\.[0-9a-f]{16}\.part")  # what follows the file's name while it is written
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
@@ -19,59 +17,121 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
     several writers at a time one is the last, and its file is whole.
 
     A file that was there keeps its mode, a symbolic link stays one and its target is written. What has been written so
-    far is beside the file, under a name of its own that ends in ".part"; it is taken away if writing fails, and what a
-    kill has left goes with the next write. OSError where the file cannot be written.
+    far is beside the file, as `path`.part, or `path`.1.part and so on where there are other writers. It is taken away
+    if writing fails; what a kill has left, by the next call. OSError where the file cannot be written.
     """
     path = os.path.realpath(path)
-    try:
-        before = os.stat(path)
-    except FileNotFoundError:
-        before = None
+    before = _status(path)
     if before is not None and not stat.S_ISREG(before.st_mode):
         with open(path, "wb") as file:  # a pipe or a device, which nothing can be put in the place of
             file.write(content)
         return
     if before is not None and not os.access(path, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
-    _remove_leftovers(path)
+    _replace(path, content, before)
+    if os.name == "posix":
+        _sync(os.path.dirname(path))  # the new name is on the disk only when the folder is
+
+
+# Short functions: where there is no memory for an exception CPython 3.11 does not get out of the middle of a long one.
+
+
+def _replace(path: str, content: bytes, before: os.stat_result | None) -> None:
     part, descriptor = _new_part(path, 0o666 if before is None else 0o600)
     try:
-        try:
-            if before is not None:
-                _like(descriptor, before)
-            with open(descriptor, "wb", closefd=False) as file:
-                file.write(content)
-                file.flush()
-                os.fsync(descriptor)
-            if sys.platform != "win32":
-                os.replace(part, path)  # before it is closed: until then it is locked
-        finally:
-            os.close(descriptor)
-        if sys.platform == "win32":
-            os.replace(part, path)
+        _put_in_place(part, descriptor, content, path, before)
     except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(part)
+        _take_away(part)
         raise
-    if os.name == "posix":  # the new name is on the disk only when the folder is
-        folder = os.open(os.path.dirname(path), os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+
+
+def _status(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except FileNotFoundError:
+        return None
+
+
+def _put_in_place(part: str, descriptor: int, content: bytes, path: str, before: os.stat_result | None) -> None:
+    """Fill the new file, close it and give it its name."""
+    try:
+        if before is not None:
+            _make_like(descriptor, before)
+        with open(descriptor, "wb", closefd=False) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+        if sys.platform != "win32":
+            os.replace(part, path)  # before it is closed: until then it is locked
+    finally:
+        os.close(descriptor)
+    if sys.platform == "win32":
+        os.replace(part, path)
+
+
+def _take_away(part: str) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(part)
+
+
+def _sync(folder: str) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _new_part(path: str, mode: int) -> tuple[str, int]:
-    """A new file beside `path` and its descriptor, locked so that nobody takes it for a leftover."""
-    while True:
-        part = f"{path}.{os.urandom(8).hex()}.part"
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
-        if not _lock(descriptor) or os.path.exists(part):
-            return part, descriptor
-        os.close(descriptor)  # somebody has taken it away before it was locked
+    """A new file beside `path` and its descriptor: locked, so that nobody takes it for a leftover."""
+    for k in itertools.count():
+        part = f"{path}.{k}.part" if k else f"{path}.part"
+        while not os.path.lexists(part) or _removed(part):
+            try:
+                descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
+            except FileExistsError:
+                continue
+            try:
+                if not _lock(descriptor) or _is_at(part, descriptor):
+                    return part, descriptor
+            except BaseException:
+                os.close(descriptor)
+                raise
+            os.close(descriptor)  # somebody has taken it away before it was locked
+    raise AssertionError
 
 
-def _like(descriptor: int, before: os.stat_result) -> None:
+def _removed(part: str) -> bool:
+    """Take away what a writer has left that was killed, and say whether it is gone: not if a living one has it."""
+    if sys.platform == "win32":
+        return False
+    try:
+        descriptor = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    try:
+        if not _lock(descriptor, wait=False):
+            return False
+        if _is_at(part, descriptor):
+            os.unlink(part)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _is_at(path: str, descriptor: int) -> bool:
+    """Whether that is the file of this name now."""
+    try:
+        return os.path.samestat(os.stat(path, follow_symlinks=False), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _make_like(descriptor: int, before: os.stat_result) -> None:
     """Give a file the mode that another had and, as far as that is allowed, its owner."""
     if sys.platform != "win32":
         own = os.fstat(descriptor)
@@ -92,22 +152,3 @@ def _lock(descriptor: int, wait: bool = True) -> bool:
     except OSError:
         return False
     return True
-
-
-def _remove_leftovers(path: str) -> None:
-    """Take away what writers of that file have left that were killed: what no living one has locked."""
-    if sys.platform == "win32":
-        return
-    folder, name = os.path.split(path)
-    with contextlib.suppress(OSError):
-        for found in os.listdir(folder):
-            if not found.startswith(name) or not PART.fullmatch(found, len(name)):
-                continue
-            with contextlib.suppress(OSError):
-                part = os.path.join(folder, found)
-                descriptor = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-                try:
-                    if _lock(descriptor, wait=False):
-                        os.unlink(part)
-                finally:
-                    os.close(descriptor)
