@@ -49,4 +49,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     try:
         return json.loads(content)
     except RecursionError:
-        raise ValueError(f"{path} is nested too deep for a {KIND}. It was left as it was; give another file") from None
+        problem = f"is nested too deep for a {KIND}"
+    except ValueError as error:  # it was made up: what was written has another digest
+        problem = f"is no {KIND}: {error}"
+    raise ValueError(f"{path} {problem}. It was left as it was; give another file")
