@@ -184,7 +184,7 @@ function, count = {kill!r}
 if function == "step":
     owner, name = Adam, "step"
 else:
-    owner, name = checkpoints.os, "fsync"
+    owner, name = os, "fsync"
 original, calls = getattr(owner, name), 0
 
 def killing(*args):

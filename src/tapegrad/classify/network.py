@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tapegrad import losses, optim
-from tapegrad.checkpoints import write_whole
+from tapegrad.files import write_whole
 from tapegrad.nn import LeakyReLU, Linear, Maxout, Module, ReLU, Sequential, Sigmoid, Tanh
 
 if TYPE_CHECKING:
