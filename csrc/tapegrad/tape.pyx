@@ -326,7 +326,7 @@ cdef class Tape:
     cdef void set_lowest(self) noexcept:
         """Work out anew which nodes may be popped."""
         cdef Sweep *s = self.sweeps
-        cdef Recording r = latest
+        cdef Recording r = latest if self is the_tape else None
         self.lowest = 1
         if latest_still is not None:
             self.lowest = MAX_NODES
@@ -423,7 +423,7 @@ cdef class Tape:
     cdef void move_holders(self, const int32_t *moved, int32_t size) noexcept:
         """Tell sweeps and recordings under way where their nodes are now, of which there are `size`."""
         cdef Sweep *s = self.sweeps
-        cdef Recording r = latest
+        cdef Recording r = latest if self is the_tape else None
         cdef size_t k
         while s != NULL:
             for k in range(s.order.size):
