@@ -770,3 +770,11 @@ def test_a_leaked_value_stays_one_whoever_has_looked_at_it():
         look()
         with pytest.raises(RuntimeError, match="stored outside"):
             z.backward()
+
+
+def test_operators_assigned_to_the_class_count_for_numbers_on_the_left_too(engine, monkeypatch):
+    Value = engine.Value
+    monkeypatch.setattr(Value, "__add__", lambda self, other: ("add", other))
+    monkeypatch.setattr(Value, "__mul__", lambda self, other: ("mul", other))
+    v = Value(2.0)
+    assert (1 + v, v + 1, 2 * v, v - 1, v / 2) == (("add", 1), ("add", 1), ("mul", 2), ("add", -1), ("mul", 0.5))

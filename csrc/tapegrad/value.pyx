@@ -861,7 +861,8 @@ cdef inline object symmetric(object left, object right, int op):
         return with_leaf(<Value>left, x, kind, op)
     if not as_number(left, &x, &kind):
         return NotImplemented
-    if type(right) is not Value:            # the program's subclass may have an operator of its own
+    if type(right) is not Value or not (same_add() if op == ADD else same_multiply()):
+        # the program's subclass, or the class by now, may have an operator of its own
         return right + number(x, kind) if op == ADD else right * number(x, kind)
     return with_leaf(<Value>right, x, kind, op)
 
