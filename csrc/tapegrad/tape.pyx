@@ -162,6 +162,7 @@ cdef class Recording:
         self.entered = True
         latest = self
         the_tape.recordings += 1
+        the_tape.recorders_changed = True
         the_tape.set_lowest()
         return self
 
@@ -271,6 +272,8 @@ cdef class Tape:
 
     cdef int reserve(self, int32_t count) except -1:
         cdef int64_t needed = <int64_t>self.size + count
+        if self.recordings and needed <= self.enough:
+            return self.note_owner()        # nothing else was to be asked for
         if needed > self.compact_at or needed > self.max_size:
             self.squeeze()
             needed = <int64_t>self.size + count
@@ -287,6 +290,7 @@ cdef class Tape:
         self.limit = min(self.allocated, self.max_size)
         if latest_still is None:
             self.limit = min(self.limit, max(self.compact_at, self.size))
+        self.enough = self.limit
         if self.recordings:
             self.limit = 0                  # every push is to be asked for: see note_owner
 
@@ -453,8 +457,14 @@ cdef class Tape:
     cdef int note_owner(self) except -1:
         """Note, before a push, which thread it is that pushes, and whether it records."""
         cdef unsigned long thread = PyThread_get_thread_ident()
-        cdef bint recorded = self.recorder() is not None
+        cdef bint recorded
         cdef Stretch *last
+        if self.stretch_count and not self.recorders_changed:
+            last = &self.stretches[self.stretch_count - 1]
+            if last.thread == thread and last.first < self.size and self.looked_at <= self.size:
+                return 0
+        recorded = self.recorder() is not None
+        self.recorders_changed = False
         while self.stretch_count and self.stretches[self.stretch_count - 1].first >= self.size:
             self.stretch_count -= 1         # all that was in it has been popped
         self.looked_at = min(self.looked_at, self.size)
@@ -514,6 +524,7 @@ cdef class Tape:
         r.before = None
         r.entered = False
         self.recordings -= 1
+        self.recorders_changed = True
         for i in range(r.start if self.recordings else self.first_recorded, self.size):
             if self.op[i] >= OP_COUNT:      # the eager sweep has no rule for it; the program may have kept it
                 s = self.owner(i)
