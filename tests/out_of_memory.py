@@ -417,7 +417,7 @@ def small_graph(derived=True):
     """(graph, its inputs, its output): a few operations, of which one occurs twice."""
     x, y, z = tape_nodes()
     at = [value._index_of(v) for v in (x, y, z)]
-    g, roots, _ = from_tape(at[:2], at[2:], at[0], {})
+    g, roots, _ = from_tape(at[:2], at[2:], at[0])
     return (g, g.input_nodes(), roots[0]) if derived else g
 
 
@@ -438,8 +438,8 @@ def a_graph_of_the_tape():
 
     def run():
         at = [value._index_of(v) for v in (x, y, z, w)]
-        g, roots, others = from_tape(at[:2], at[2:], at[0], {}, True)
-        h, _, _ = from_tape(at[:2], at[3:], at[0], {})
+        g, roots, others = from_tape(at[:2], at[2:], at[0], True)
+        h, _, _ = from_tape(at[:2], at[3:], at[0])
         return [roots, len(others), g.arrays(), h.arrays()]
 
     return (older, x, y, z, w), run
@@ -454,7 +454,7 @@ def a_deep_graph_of_the_tape():
 
     def run():
         at = [value._index_of(deep[k]) for k in (0, -1)]
-        return [len(from_tape(at[:1], at[1:], at[0], {})[0].arrays()[0])]
+        return [len(from_tape(at[:1], at[1:], at[0])[0].arrays()[0])]
 
     return deep, run
 
@@ -466,7 +466,7 @@ def a_graph_back_on_the_tape():
 
     def run():
         at = [value._index_of(x), value._index_of(y)]
-        return [tape.rows(node)[0][5] for node in to_tape(g, at, [root], {})]
+        return [tape.rows(node)[0][5] for node in to_tape(g, at, [root])]
 
     return (x, y), run, None, whole(g)
 
@@ -541,7 +541,7 @@ def branching_graph():
         x, y = Value(0.5), Value(1.5)
         z = tg.where(x < y, x * y + y, x - y) - x * y
         at = [value._index_of(v) for v in (x, y, z)]
-        g, roots, _ = from_tape(at[:2], at[2:], at[0], recorder.selects, True)
+        g, roots, _ = from_tape(at[:2], at[2:], at[0], True)
     return g, g.input_nodes(), roots[0]
 
 
@@ -645,7 +645,7 @@ def a_wide_program_is_made():
     x = [Value(k + 0.5) for k in range(40)]
     products = [a * b + a for a, b in itertools.pairwise(x)]
     at = [value._index_of(v) for v in x]
-    g, roots, _ = from_tape(at, [value._index_of(v) for v in products], at[0], {})
+    g, roots, _ = from_tape(at, [value._index_of(v) for v in products], at[0])
     del products
 
     def run():

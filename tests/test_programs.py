@@ -607,12 +607,12 @@ def test_an_unrecorded_or_foreign_tape_is_refused():
     for _ in range(5000):
         numbers = [[draw.randrange(-3, 60) for _ in range(draw.randrange(4))] for _ in range(2)]
         try:
-            made, roots, _ = from_tape(*numbers, draw.randrange(-3, 60), {})
+            made, roots, _ = from_tape(*numbers, draw.randrange(-3, 60))
         except (ValueError, TypeError, KeyError):
             continue
         assert len(roots) == len(numbers[1]) and all(0 <= k < made.size for k in roots)
     with pytest.raises(RuntimeError, match="not under way"):
-        tapegrad.value.Recording().__exit__(None, None, None)
+        tapegrad.tape.Recording().__exit__(None, None, None)
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 4, 5, 17])

@@ -87,6 +87,8 @@ cdef Value new_node(object cls, int op, object on, object constant, object data,
         move_to(w, push(tape, op, a, b, 0.0, FLOAT))
         for v in operand_values:
             keep(w, anchor(v))
+    else:
+        tape.b[w.index] = w.index           # as __init__ leaves it
     w.data = data
     w.grad = grad
     return w

@@ -14,7 +14,7 @@ from libc.string cimport memcpy, memset
 
 from tapegrad.ops cimport (ADD, ALL_COUNT, BINARY, COPY, CUSTOM, FLOAT, LEAF, MADD, MUL, NEG, NMADD, NOT, PARAM, POW,
                            POWN, SELECT, STOP, SUB, TERNARY, TMUL, UNARY, ZMADD, ZMUL, code, table, value_of_floats)
-from tapegrad.tape cimport Tape, push, push_leaf, room
+from tapegrad.tape cimport Still, Tape, push, push_leaf, room
 
 from tapegrad import tape as _tape_module
 from tapegrad.rules import parse
@@ -730,19 +730,23 @@ cdef inline bint same_bits(double x, double y) noexcept nogil:
 
 # ---- from the tape, and back to it ----
 
-def from_tape(list inputs not None, list roots not None, int32_t start, dict selects not None, bint origins=False):
+def from_tape(list inputs not None, list roots not None, int32_t start, bint origins=False):
     """The graph of the tape's nodes `roots`, given by number, as (graph, roots, others): `inputs` are its first inputs;
-    `others` lists the nodes before `start` that were found, which are inputs as well. `selects` says of a node that a
-    condition chose: (condition, node if it holds, node if not). The nodes come in the order of the eager sweep."""
+    `others` lists the nodes before `start` that were found, which are inputs as well. The nodes come in the order of the
+    eager sweep. Nodes must be held still meanwhile (`Still`)."""
     cdef Graph g = Graph.__new__(Graph)
     cdef dict older = {}
     cdef list others = []
     cdef list numbers = [] if origins else None
     cdef list found = []
-    cdef int32_t span = max(tape.size - start, 0)
-    cdef int32_t *place = <int32_t *>scratch(span + 1, sizeof(int32_t))
+    cdef Still still = Still()
+    cdef int32_t span
+    cdef int32_t *place = NULL
     cdef int32_t i
+    still.begin()
     try:
+        span = max(tape.size - start, 0)
+        place = <int32_t *>scratch(span + 1, sizeof(int32_t))
         for i in range(span):
             place[i] = -1
         if not 0 < start <= tape.size:
@@ -761,17 +765,17 @@ def from_tape(list inputs not None, list roots not None, int32_t start, dict sel
             if <int32_t>root < start:
                 found.append(of_older(g, root, older, others, numbers))
             else:
-                visit(g, <int32_t>root, start, place, selects, older, others, numbers)
+                visit(g, <int32_t>root, start, place, older, others, numbers)
                 found.append(place[<int32_t>root - start])
     finally:
         PyMem_RawFree(place)
+        still.end()
     if origins:
         g.origins = numbers
     return g, found, others
 
 
-cdef int visit(Graph g, int32_t root, int32_t start, int32_t *place, dict selects, dict older, list others,
-               list numbers) except -1:
+cdef int visit(Graph g, int32_t root, int32_t start, int32_t *place, dict older, list others, list numbers) except -1:
     """Add the nodes that `root` is made of to g, depth first, operands first."""
     cdef int32_t *stack = NULL
     cdef size_t size = 0, capacity = 256
@@ -796,11 +800,11 @@ cdef int visit(Graph g, int32_t root, int32_t start, int32_t *place, dict select
             operand[0] = tape.a[u]
             operand[1] = tape.b[u]
             operand[2] = 0
-            if op == SELECT:
-                operand[0], operand[1], operand[2] = selects[u]
-                for k in range(3):
-                    if not 0 < operand[k] < u:
-                        raise ValueError(f"node {u} cannot choose by node {operand[k]}")
+            if op == SELECT:                # its operands are the one chosen and the other; before it stands what by
+                operand[0] = tape.a[u - 1]
+                operand[1], operand[2] = tape.a[u], tape.b[u]
+                if tape.value[operand[0]] == 0.0:
+                    operand[1], operand[2] = operand[2], operand[1]
             if v >= 0:
                 if op == LEAF:
                     place[u - start] = g.constant(tape.value[u])
@@ -842,16 +846,19 @@ cdef int32_t of_older(Graph g, int32_t node, dict older, list others, list numbe
     return found
 
 
-def to_tape(Graph g not None, list inputs not None, list nodes not None, dict selects not None):
+def to_tape(Graph g not None, list inputs not None, list nodes not None):
     """Push the operations that make `nodes` onto the tape, on these nodes of the tape as inputs; returns the nodes of the
-    tape that are `nodes`. `selects` is added to, as in `from_tape`. The tape must be frozen, so that nothing moves."""
+    tape that are `nodes`. Nodes must be held still until they have Values (`Still`)."""
     cdef list places = []
-    cdef uint8_t *needed = <uint8_t *>zeroed(g.size, 1)
+    cdef Still still = Still()
+    cdef uint8_t *needed = NULL
     cdef int32_t *place = NULL
     cdef int32_t i, a, b, c
     cdef int op, operands
     cdef double x
+    still.begin()
     try:
+        needed = <uint8_t *>zeroed(g.size, 1)
         place = <int32_t *>scratch(g.size, sizeof(int32_t))
         for node in nodes:
             g.need(node)
@@ -869,7 +876,7 @@ def to_tape(Graph g not None, list inputs not None, list nodes not None, dict se
                 place[i] = inputs[g.a[i]]
             if op == CUSTOM or not needed[i]:
                 continue
-            room(tape, 1)
+            room(tape, 2)
             if op == LEAF:
                 place[i] = push_leaf(tape, g.value[i], FLOAT)
                 continue
@@ -882,8 +889,8 @@ def to_tape(Graph g not None, list inputs not None, list nodes not None, dict se
                 c = place[g.c[i]]
             x = value_of_floats(op, tape.value[a], tape.value[b], tape.value[c])
             if op == SELECT:
+                push(tape, COPY, a, a, tape.value[a], FLOAT)
                 place[i] = push(tape, op, b if tape.value[a] != 0.0 else c, c if tape.value[a] != 0.0 else b, x, FLOAT)
-                selects[place[i]] = (a, b, c)
             else:
                 place[i] = push(tape, op, a, b, x, FLOAT)
         for node in nodes:
@@ -892,3 +899,4 @@ def to_tape(Graph g not None, list inputs not None, list nodes not None, dict se
     finally:
         PyMem_RawFree(needed)
         PyMem_RawFree(place)
+        still.end()

@@ -16,6 +16,7 @@ cdef enum:
 # flag beside a node's value; bits 0 and 1 are the kind of number that `data` is shown as
 cdef enum:
     KIND = 0x03
+    RECORDED = 0x20         # made by a recording under way, or from what one has made; known once somebody has asked
     LEAKED = 0x40           # made by an operation of recordings only, and kept by the program after the recording
     PARKED = 0x80
 
@@ -26,6 +27,21 @@ ctypedef struct Indices:    # a growing array of node indices
     int32_t *at
     size_t size
     size_t capacity
+
+ctypedef struct Sweep:      # a sweep under way. Not on C's stack, which may be put aside while the program's code runs
+    Indices order           # the nodes still to take, the next one last; they are remapped when nodes move
+    Indices stack           # scratch of the sort
+    PyObject **alive        # references to the handles of custom nodes, whose functions may drop any of them
+    size_t alive_size
+    size_t alive_capacity
+    int32_t top             # no node in `order` is above this one
+    unsigned long thread
+    Sweep *before           # the one that began before this one, of those under way
+
+ctypedef struct Stretch:    # nodes that one thread has pushed while there were recordings, up to the next stretch
+    int32_t first
+    unsigned long thread
+    bint recorded           # by a recording of that thread
 
 
 cdef extern from "handle.h" nogil:
@@ -50,7 +66,9 @@ cdef class Extra:
     code      of a CUSTOM node that was built in before the program replaced something: the operation; its operands are
               still those on the tape, whatever the children are
     keep      what the handle's state would be without this Extra, or None
-    unfinished  whether some of those built on the node may not keep it alive yet
+    place     of a handle that waits (see value.pyx): its place in that list, from 1; else 0
+    settling  whether a look at what is built on those that wait is under way, which began with this one among them
+    dropped   whether the program has dropped a handle that waits, so that the list owns it
     """
     cdef tuple children
     cdef object backward
@@ -58,7 +76,30 @@ cdef class Extra:
     cdef object op
     cdef int code
     cdef object keep
-    cdef bint unfinished
+    cdef Py_ssize_t place
+    cdef bint settling
+    cdef bint dropped
+
+
+cdef class Still:
+    """From `__enter__` to `__exit__` no node moves or goes. For short: nothing is reclaimed meanwhile."""
+    cdef unsigned long thread
+    cdef bint entered
+    cdef Still before                       # the one that was entered before this one, of those under way
+
+    cdef int begin(self) except -1
+    cdef void end(self) noexcept
+
+
+cdef class Recording:
+    """What a recorder is: from `__enter__` to `__exit__` the thread's operations are recorded by it.
+
+    In C because leaving must take no memory: a recording that did not end would pin its nodes for good.
+    """
+    cdef readonly int32_t start             # the first node that can be its own; remapped when nodes move
+    cdef unsigned long thread
+    cdef bint entered
+    cdef Recording before                   # the one that was entered before this one, of those under way
 
 
 cdef class Tape:
@@ -75,23 +116,38 @@ cdef class Tape:
     cdef int32_t allocated          # nodes that there is memory for
     cdef int32_t max_size           # nodes allowed
     cdef int32_t compact_at         # at this size garbage is squeezed out
-    cdef int32_t frozen             # how many sweeps hold indices, so that no node may move
-    cdef Indices order              # scratch of the sort, kept between sweeps
-    cdef Indices stack
+    cdef int32_t lowest             # nodes below this one are not popped: sweeps and recordings under way need them
+    cdef Sweep *sweeps              # the latest of those under way, or NULL
+    cdef Sweep *spare               # of a sweep that is over, for the next one, or NULL
+    cdef int recordings             # how many are under way
+    cdef int32_t first_recorded     # where the first of those under way began, or of those that overlapped with it
+    cdef Stretch *stretches         # who has pushed what since
+    cdef size_t stretch_count
+    cdef size_t stretch_capacity
+    cdef int32_t looked_at          # up to here RECORDED is known
     cdef void (*break_cycles)(Tape) noexcept        # lets go of Values that only their own closures keep; or NULL
+    cdef void (*settle)(Tape) noexcept              # see value.pyx: those that wait; or NULL
 
     cdef int reserve(self, int32_t count) except -1
     cdef int grow(self, int64_t needed) except -1
     cdef void set_limit(self) noexcept
+    cdef void set_lowest(self) noexcept
     cdef void squeeze(self) noexcept
     cdef int32_t mark(self, int32_t *orphans) noexcept nogil
     cdef void move(self, int32_t *moved, Handle **dead) noexcept
+    cdef void move_holders(self, const int32_t *moved, int32_t size) noexcept
     cdef void pop(self) noexcept
-    cdef void thaw(self) noexcept
+    cdef int note_owner(self) except -1
+    cdef Stretch *owner(self, int32_t node) noexcept nogil
+    cdef Recording recorder(self)
+    cdef bint is_recorded(self, int32_t node) noexcept
+    cdef bint is_of_another_recording(self, int32_t node) noexcept
+    cdef void end_recording(self, Recording r) noexcept
     cdef int sweep(self, int32_t root) except -1
     cdef void forget(self, const int32_t *nodes, size_t count) noexcept nogil
-    cdef list sort(self, int32_t root, Indices *order, Indices *stack)
-    cdef int push_children(self, Extra extra, Indices *stack) except -1
+    cdef int sort(self, int32_t root, Sweep *s) noexcept
+    cdef int push_children(self, Extra extra, Sweep *s) noexcept
+    cdef void end_sweep(self, Sweep *s) noexcept
     cdef int pull_custom(self, int32_t node, bint by_function) except -1
     cdef int pull_at(self, int32_t node) except -1
 
@@ -125,6 +181,30 @@ cdef inline int32_t push_leaf(Tape t, double value, int kind) noexcept nogil:
 
 cdef inline Handle *handle(object v) noexcept:
     return <Handle *><PyObject *>v
+
+
+cdef extern from *:
+    Py_ssize_t count_of "Py_REFCNT"(PyObject *o) noexcept nogil
+
+
+cdef inline Handle *living(Tape t, int32_t i) noexcept nogil:
+    """The handle of node i, if it is one that a reference may be taken to; else NULL. It may be PARKED.
+
+    A handle without references is being freed: its weak references' callbacks, or the finalizers of what it held, may
+    ask for it.
+    """
+    cdef Handle *h = t.handle[i]
+    if h != NULL and count_of(<PyObject *>h) > 0:
+        return h
+    return NULL
+
+
+cdef inline void replace_handle(Tape t, int32_t i, Handle *handle) noexcept nogil:
+    """Make `handle` the handle of node i, whose present one, if there is any, is being freed."""
+    if t.handle[i] != NULL:
+        t.handle[i].index = 0
+    handle.index = i
+    t.handle[i] = handle
 
 
 cdef inline void hold(Tape t, int32_t i, Handle *handle) noexcept nogil:

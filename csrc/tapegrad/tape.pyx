@@ -9,10 +9,14 @@ Both cost O(1) an operation, amortised.
 """
 cimport cython
 from cpython.exc cimport PyErr_CheckSignals
-from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
-from cpython.ref cimport Py_DECREF
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
+from cpython.object cimport PyTypeObject
+from cpython.ref cimport Py_DECREF, Py_INCREF
 
-from tapegrad.ops cimport BOOL, CUSTOM, FLOAT, INT, LEAF, OP_COUNT, accumulate, pull, pull_careful, pull_zero, table
+from tapegrad.ops cimport (BOOL, CUSTOM, FLOAT, INT, LEAF, OP_COUNT, SELECT, accumulate, pull, pull_careful, pull_zero,
+                           table)
+
+import os
 
 cdef enum:
     MAX_NODES = 2147483647          # indices are 32-bit
@@ -23,6 +27,13 @@ cdef enum:
 cdef enum:
     DONE = -1
     NO_MEMORY = -2
+
+
+cdef extern from "pythread.h":
+    unsigned long PyThread_get_thread_ident() noexcept
+
+cdef extern from *:
+    PyTypeObject *type_at "Py_TYPE"(PyObject *o) noexcept
 
 
 BUILT_IN = object()
@@ -62,6 +73,24 @@ cdef int enlarge(Indices *list) noexcept nogil:
     return 0
 
 
+cdef int more_alive(Sweep *s) noexcept nogil:
+    cdef size_t capacity = 2 * s.alive_capacity if s.alive_capacity else 64
+    cdef PyObject **alive = <PyObject **>PyMem_RawRealloc(s.alive, capacity * sizeof(PyObject *))
+    if alive == NULL:
+        return NO_MEMORY
+    s.alive = alive
+    s.alive_capacity = capacity
+    return 0
+
+
+cdef void free_sweep(Sweep *s) noexcept nogil:
+    if s != NULL:
+        PyMem_RawFree(s.order.at)
+        PyMem_RawFree(s.stack.at)
+        PyMem_RawFree(s.alive)
+        PyMem_RawFree(s)
+
+
 cdef int append(Indices *list, int32_t i) noexcept nogil:
     if list.size == list.capacity and enlarge(list) == NO_MEMORY:
         return NO_MEMORY
@@ -73,6 +102,72 @@ cdef int append(Indices *list, int32_t i) noexcept nogil:
 cdef object exactly(double x, int kind):
     """A number of the tape as the kind of number that Values show it as."""
     return x if kind == FLOAT else x != 0.0 if kind == BOOL else int(x)
+
+# ---- who needs nodes to stay ----
+
+cdef Still latest_still = None              # of those under way
+cdef Recording latest = None                # of those under way
+
+
+cdef class Still:
+    """From `__enter__` to `__exit__` no node moves or goes."""
+
+    cdef int begin(self) except -1:
+        global latest_still
+        if self.entered:
+            raise RuntimeError("nodes are held still by this already")
+        self.thread = PyThread_get_thread_ident()
+        self.before = latest_still
+        self.entered = True
+        latest_still = self
+        the_tape.set_lowest()
+        return 0
+
+    cdef void end(self) noexcept:
+        global latest_still
+        cdef Still s = latest_still
+        if not self.entered:
+            return
+        if s is self:
+            latest_still = self.before
+        else:
+            while s.before is not self:
+                s = s.before
+            s.before = self.before
+        self.before = None
+        self.entered = False
+        the_tape.set_lowest()
+        the_tape.pop()
+
+    def __enter__(self):
+        self.begin()
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        self.end()
+
+
+cdef class Recording:
+    def __enter__(self):
+        global latest
+        if self.entered:
+            raise RuntimeError("this recording is under way")
+        if not the_tape.recordings:
+            the_tape.first_recorded = the_tape.looked_at = the_tape.size
+            the_tape.stretch_count = 0
+        self.start = the_tape.size
+        self.thread = PyThread_get_thread_ident()
+        self.before = latest
+        self.entered = True
+        latest = self
+        the_tape.recordings += 1
+        the_tape.set_lowest()
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        if not self.entered:
+            raise RuntimeError("this recording is not under way")
+        the_tape.end_recording(self)
 
 
 cdef class Tape:
@@ -92,6 +187,7 @@ cdef class Tape:
     def __cinit__(self):
         self.max_size = MAX_NODES
         self.compact_at = MIN_COMPACT
+        self.lowest = 1
         self.grow(1)
         push_leaf(self, 0.0, INT)           # node 0: see tape.pxd
         self.set_limit()
@@ -105,10 +201,12 @@ cdef class Tape:
         PyMem_RawFree(self.value)
         PyMem_RawFree(self.grad)
         PyMem_RawFree(self.handle)
-        PyMem_RawFree(self.order.at)
-        PyMem_RawFree(self.stack.at)
+        PyMem_RawFree(self.stretches)
+        free_sweep(self.spare)
 
     def __len__(self):
+        if self.settle != NULL:
+            self.settle(self)
         return self.size - 1
 
     @property
@@ -133,8 +231,7 @@ cdef class Tape:
 
         The tape does this by itself whenever it has doubled; a test may want exact numbers.
         """
-        if not self.frozen:
-            self.squeeze()
+        self.squeeze()
         return len(self)
 
     def rows(self, int first=1):
@@ -154,10 +251,10 @@ cdef class Tape:
         """
         cdef int32_t i
         cdef list rows = []
+        cdef Still still = Still()
         if first < 1:
             raise IndexError(f"the first node has the number 1; there is none with {first}")
-        self.frozen += 1                    # the cycle collector may run, and drop Values
-        self.set_limit()
+        still.begin()                       # the cycle collector may run, and drop Values
         try:
             for i in range(first, self.size):
                 rows.append((
@@ -166,31 +263,31 @@ cdef class Tape:
                     self.handle[i] != NULL and not self.kind[i] & PARKED,
                 ))
         finally:
-            self.thaw()
+            still.end()
         return rows
 
     # ---- room for nodes ----
 
     cdef int reserve(self, int32_t count) except -1:
         cdef int64_t needed = <int64_t>self.size + count
-        if needed > self.compact_at and not self.frozen:
+        if needed > self.compact_at or needed > self.max_size:
             self.squeeze()
             needed = <int64_t>self.size + count
-        if needed > self.max_size:
-            if not self.frozen:
-                self.squeeze()
-                needed = <int64_t>self.size + count
             if needed > self.max_size:
                 raise MemoryError(f"the tape is full: {len(self)} nodes are alive")
         if needed > self.allocated:
             self.grow(needed)
+        if self.recordings:
+            self.note_owner()
         self.set_limit()
         return 0
 
     cdef void set_limit(self) noexcept:
         self.limit = min(self.allocated, self.max_size)
-        if not self.frozen:
+        if latest_still is None:
             self.limit = min(self.limit, max(self.compact_at, self.size))
+        if self.recordings:
+            self.limit = 0                  # every push is to be asked for: see note_owner
 
     cdef int grow(self, int64_t needed) except -1:
         """Enlarge the arrays, each through a temporary pointer: where one fails, all stay valid as they are."""
@@ -212,54 +309,74 @@ cdef class Tape:
         """Drop the dead suffix."""
         cdef int32_t n = self.size
         cdef Handle *parked
-        if self.frozen:
-            return
-        while n > 1 and not self.frozen:
+        while n > self.lowest:
             parked = self.handle[n - 1]
             if parked != NULL and not self.kind[n - 1] & PARKED:
                 break
             n -= 1
             if parked != NULL:
+                self.handle[n] = NULL
                 self.size = n
                 parked.index = 0
-                Py_DECREF(<object><PyObject *>parked)      # a weak reference may call back into the program
+                Py_DECREF(<object><PyObject *>parked)      # what it held may have finalizers
                 n = self.size
             self.size = n
 
-    cdef void thaw(self) noexcept:
-        """The end of a sweep: nodes may move again."""
-        self.frozen -= 1
-        if not self.frozen:
-            self.pop()
-            self.set_limit()
+    cdef void set_lowest(self) noexcept:
+        """Work out anew which nodes may be popped."""
+        cdef Sweep *s = self.sweeps
+        cdef Recording r = latest
+        self.lowest = 1
+        if latest_still is not None:
+            self.lowest = MAX_NODES
+        while s != NULL:
+            self.lowest = max(self.lowest, s.top + 1)
+            s = s.before
+        while r is not None:
+            self.lowest = max(self.lowest, r.start)
+            r = r.before
+        self.set_limit()
 
     cdef int32_t mark(self, int32_t *orphans) noexcept nogil:
         """Mark every node that a live handle reaches; how many. `orphans`: the parked handles of the others."""
         cdef int32_t i, live = 0
         cdef uint8_t *flags = self.flags
+        cdef Sweep *s = self.sweeps
+        cdef size_t k
         orphans[0] = 0
         flags[0] |= REACHED
+        while s != NULL:
+            for k in range(s.order.size):
+                flags[s.order.at[k]] |= REACHED
+            s = s.before
         for i in range(self.size - 1, -1, -1):
             if (flags[i] & REACHED) or (self.handle[i] != NULL and not self.kind[i] & PARKED):
                 # a leaf and a custom node name themselves; a custom node's children have handles of their own
                 flags[i] |= REACHED
                 flags[self.a[i]] |= REACHED
                 flags[self.b[i]] |= REACHED
+                if self.op[i] == SELECT:
+                    flags[i - 1] |= REACHED     # see select in value.pyx
                 live += 1
             elif self.handle[i] != NULL:
                 orphans[0] += 1
         return live
 
     cdef void squeeze(self) noexcept:
-        """Move the marked nodes together, in order, and tell their handles. Without memory to do so all stay."""
+        """Move the marked nodes together, in order, and tell all that refer to them: handles, sweeps and recordings.
+
+        Without memory to do so all stay; so they do while something holds them still.
+        """
         cdef int32_t i, live, orphans = 0
         cdef int32_t *moved = NULL
         cdef Handle **dead = NULL
-        if self.break_cycles != NULL:
+        if latest_still is None and self.settle != NULL:
+            self.settle(self)
+        if latest_still is None and self.break_cycles != NULL:
             self.break_cycles(self)
-            if self.frozen:                 # that ran code of the program's, and another thread is in a sweep now
-                self.set_limit()
-                return
+        if latest_still is not None:        # from the beginning, or one of those two ran code of the program's
+            self.set_limit()
+            return
         live = self.mark(&orphans)
         if live < self.size:
             moved = <int32_t *>PyMem_RawMalloc(<size_t>self.size * sizeof(int32_t))
@@ -280,8 +397,8 @@ cdef class Tape:
     cdef void move(self, int32_t *moved, Handle **dead) noexcept:
         cdef int32_t i, j = 0, orphans = 0
         for i in range(self.size):
+            moved[i] = j                    # of a node that goes: where the next one that stays comes to be
             if self.flags[i] & REACHED:
-                moved[i] = j
                 self.op[j] = self.op[i]
                 self.kind[j] = self.kind[i]
                 self.flags[j] = self.flags[i] & ~<int>REACHED
@@ -297,51 +414,208 @@ cdef class Tape:
                 self.handle[i].index = 0
                 dead[orphans] = self.handle[i]
                 orphans += 1
+        self.move_holders(moved, j)
         self.size = j
+        self.set_lowest()
+
+    cdef void move_holders(self, const int32_t *moved, int32_t size) noexcept:
+        """Tell sweeps and recordings under way where their nodes are now, of which there are `size`."""
+        cdef Sweep *s = self.sweeps
+        cdef Recording r = latest
+        cdef size_t k
+        while s != NULL:
+            for k in range(s.order.size):
+                s.order.at[k] = moved[s.order.at[k]]
+            s.top = moved[s.top] if s.top < self.size else size
+            s = s.before
+        while r is not None:
+            r.start = moved[r.start] if r.start < self.size else size
+            r = r.before
+        self.first_recorded = moved[self.first_recorded] if self.first_recorded < self.size else size
+        self.looked_at = moved[self.looked_at] if self.looked_at < self.size else size
+        for k in range(self.stretch_count):
+            self.stretches[k].first = moved[self.stretches[k].first] if self.stretches[k].first < self.size else size
+
+    # ---- recordings under way: who pushes what ----
+
+    cdef Recording recorder(self):
+        """The recording of this thread, or None."""
+        cdef Recording r = latest
+        cdef unsigned long thread
+        if r is not None:
+            thread = PyThread_get_thread_ident()
+            while r is not None and r.thread != thread:
+                r = r.before
+        return r
+
+    cdef int note_owner(self) except -1:
+        """Note, before a push, which thread it is that pushes, and whether it records."""
+        cdef unsigned long thread = PyThread_get_thread_ident()
+        cdef bint recorded = self.recorder() is not None
+        cdef Stretch *last
+        while self.stretch_count and self.stretches[self.stretch_count - 1].first >= self.size:
+            self.stretch_count -= 1         # all that was in it has been popped
+        self.looked_at = min(self.looked_at, self.size)
+        if self.stretch_count:
+            last = &self.stretches[self.stretch_count - 1]
+            if last.thread == thread and last.recorded == recorded:
+                return 0
+        if self.stretch_count == self.stretch_capacity:
+            self.stretches = <Stretch *>resized(self.stretches, 2 * self.stretch_capacity + 8, sizeof(Stretch))
+            self.stretch_capacity = 2 * self.stretch_capacity + 8
+        self.stretches[self.stretch_count] = Stretch(self.size, thread, recorded)
+        self.stretch_count += 1
+        return 0
+
+    cdef Stretch *owner(self, int32_t node) noexcept nogil:
+        """The stretch that a node is in; NULL for a node from before all recordings."""
+        cdef size_t low = 0, high = self.stretch_count, middle
+        while low < high:
+            middle = (low + high) // 2
+            if self.stretches[middle].first <= node:
+                low = middle + 1
+            else:
+                high = middle
+        return &self.stretches[low - 1] if low else NULL
+
+    cdef bint is_recorded(self, int32_t node) noexcept:
+        """Whether a node was made by a recording under way, or from such nodes. In O(1), amortised over all nodes."""
+        cdef int32_t i = max(self.looked_at, 1)
+        cdef size_t k = self.owner(i) - self.stretches if self.owner(i) != NULL else 0
+        if self.recordings and self.stretch_count:
+            for i in range(i, self.size):
+                while k + 1 < self.stretch_count and self.stretches[k + 1].first <= i:
+                    k += 1
+                if self.stretches[k].recorded and self.stretches[k].first <= i:
+                    self.kind[i] |= RECORDED
+                elif (self.kind[self.a[i]] | self.kind[self.b[i]]) & RECORDED:
+                    self.kind[i] |= RECORDED
+            self.looked_at = self.size
+        return self.recordings and self.kind[node] & RECORDED != 0
+
+    cdef bint is_of_another_recording(self, int32_t node) noexcept:
+        """Whether a node was made by a recording under way in another thread."""
+        cdef Stretch *s = self.owner(node)
+        return s != NULL and s.recorded and s.thread != PyThread_get_thread_ident()
+
+    cdef void end_recording(self, Recording r) noexcept:
+        global latest
+        cdef Recording later = latest
+        cdef Stretch *s
+        cdef int32_t i
+        if later is r:
+            latest = r.before
+        else:
+            while later.before is not r:
+                later = later.before
+            later.before = r.before
+        r.before = None
+        r.entered = False
+        self.recordings -= 1
+        for i in range(r.start if self.recordings else self.first_recorded, self.size):
+            if self.op[i] >= OP_COUNT:      # the eager sweep has no rule for it; the program may have kept it
+                s = self.owner(i)
+                if s == NULL or s.thread == r.thread or not self.recordings:
+                    self.op[i] = CUSTOM
+                    self.a[i] = self.b[i] = i
+                    self.kind[i] |= LEAKED
+        if not self.recordings:
+            for i in range(max(self.first_recorded, 1), self.size):
+                self.kind[i] &= ~<int>RECORDED
+            self.stretch_count = 0
+        self.set_lowest()
+        self.pop()
+
+    def _forked(self):
+        """Forget, in a child that os.fork has made, the sweeps and recordings of threads that it has not."""
+        global latest_still
+        cdef unsigned long thread = PyThread_get_thread_ident()
+        cdef Sweep *s = self.sweeps
+        cdef Sweep *before
+        cdef Recording r = latest, next_one
+        cdef Still still = latest_still, next_still
+        while s != NULL:
+            before = s.before
+            if s.thread != thread:
+                self.end_sweep(s)
+            s = before
+        while r is not None:
+            next_one = r.before
+            if r.thread != thread:
+                self.end_recording(r)
+            r = next_one
+        while still is not None:
+            next_still = still.before
+            if still.thread != thread:
+                still.end()
+            still = next_still
 
     # ---- the backward sweep ----
 
     cdef int sweep(self, int32_t root) except -1:
-        """Set the grad of node `root` to 1 and add to every other node's grad the derivative of `root` by it.
+        """Set the grad of node `root` to 1, and add to every other node's grad the derivative of `root` with respect to it.
 
         The nodes are taken in reversed depth-first post-order over the operands in their order, so that
         every sum is formed in the order in which a recursive implementation forms it, to the last bit.
+
+        Whatever runs the program's code may move nodes: `order` is then looked at afresh.
         """
-        cdef Indices order = self.order, stack = self.stack     # ours until the end: a sweep may run inside a sweep
+        cdef Sweep *s = self.spare          # ours until the end: a sweep may run inside a sweep
         cdef size_t left
-        cdef list alive
         cdef bint marked
-        self.order.at = self.stack.at = NULL
-        self.order.size = self.order.capacity = self.stack.size = self.stack.capacity = 0
-        order.size = stack.size = 0
-        self.frozen += 1
-        self.set_limit()
+        if s == NULL:
+            s = <Sweep *>PyMem_RawCalloc(1, sizeof(Sweep))
+            if s == NULL:
+                raise MemoryError("no memory for a sweep")
+        self.spare = NULL
+        s.order.size = s.stack.size = s.alive_size = 0
+        s.top = root
+        left = self.sort(root, s) == 0      # runs nothing of the program's
+        s.thread = PyThread_get_thread_ident()
+        s.before = self.sweeps
+        self.sweeps = s
+        self.lowest = max(self.lowest, s.top + 1)
         try:
-            alive = self.sort(root, &order, &stack)
-            marked = not alive
+            if not left:
+                raise MemoryError("no memory to sort the graph")
+            marked = not s.alive_size
             self.grad[root] = 1.0
             self.flags[root] = INT | (self.flags[root] & VISITED)
-            left = order.size
+            left = s.order.size
             while left:
-                left = pull_run(self, order.at, left, left - SWEEP_CHUNK if left > SWEEP_CHUNK else 0)
-                order.size = left
-                if left and self.op[order.at[left - 1]] == CUSTOM:
+                left = pull_run(self, s.order.at, left, left - SWEEP_CHUNK if left > SWEEP_CHUNK else 0)
+                s.order.size = left
+                if left and self.op[s.order.at[left - 1]] == CUSTOM:
                     left -= 1
-                    self.pull_custom(order.at[left], True)
+                    self.pull_custom(s.order.at[left], True)
+                    s.order.size = left
                 elif left:
                     if marked:
-                        self.forget(order.at, left)     # a signal's handler may sweep
+                        self.forget(s.order.at, left)       # a signal's handler may sweep
                         marked = False
                     PyErr_CheckSignals()
             PyErr_CheckSignals()
         finally:
-            self.forget(order.at, order.size)
-            PyMem_RawFree(self.order.at)
-            PyMem_RawFree(self.stack.at)
-            self.order = order
-            self.stack = stack
-            self.thaw()
+            self.end_sweep(s)
         return 0
+
+    cdef void end_sweep(self, Sweep *s) noexcept:
+        """Strike the sweep off the list of those under way."""
+        cdef Sweep *later = self.sweeps
+        cdef size_t k
+        self.forget(s.order.at, s.order.size)
+        if later == s:
+            self.sweeps = s.before
+        else:
+            while later.before != s:
+                later = later.before
+            later.before = s.before
+        for k in range(s.alive_size):
+            Py_DECREF(<object>s.alive[k])
+        free_sweep(self.spare)
+        self.spare = s
+        self.set_lowest()
+        self.pop()
 
     cdef void forget(self, const int32_t *nodes, size_t count) noexcept nogil:
         """Take back the marks of the sort."""
@@ -349,49 +623,58 @@ cdef class Tape:
         for k in range(count):
             self.flags[nodes[k]] &= ~<int>VISITED
 
-    cdef list sort(self, int32_t root, Indices *order, Indices *stack):
-        """Append the nodes that `root` reaches, leaves left out, in depth-first post-order.
+    cdef int sort(self, int32_t root, Sweep *s) noexcept:
+        """Append the nodes that `root` reaches, leaves left out, to `order`, in depth-first post-order; 0 or NO_MEMORY.
 
-        The custom nodes among them are answered, to be kept alive: their functions may drop any of them. Where there
-        are none the nodes stay marked, and the sweep takes the marks back as it goes.
+        Takes references to the handles of the custom nodes among them: their functions may drop any of them. Where
+        there are none the nodes stay marked, and the sweep takes the marks back as it goes. Allocates nothing that the
+        collector knows, so that nothing of the program's runs.
         """
-        cdef int32_t node
+        cdef int32_t node = append(&s.stack, root)
+        cdef Handle *h
         cdef size_t k
-        cdef list alive = []
-        try:
-            if append(stack, root) == NO_MEMORY:
-                raise MemoryError("no memory to sort the graph")
-            while True:
-                node = sort_run(self, order, stack)
-                if node == DONE:
-                    break
-                if node == NO_MEMORY:
-                    raise MemoryError("no memory to sort the graph")
-                if self.handle[node] != NULL:
-                    alive.append(<object><PyObject *>self.handle[node])
-                    if self.handle[node].state != NULL and isinstance(<object>self.handle[node].state, Extra):
-                        self.push_children(<Extra>self.handle[node].state, stack)
-        except BaseException:
-            for k in range(stack.size):
-                if stack.at[k] < 0:
-                    self.flags[~stack.at[k]] &= ~<int>VISITED
-            raise
-        if alive:
-            self.forget(order.at, order.size)
-        return alive
+        while node != NO_MEMORY:
+            node = sort_run(self, &s.order, &s.stack)
+            if node == DONE:
+                break
+            if node == NO_MEMORY:
+                break
+            h = living(self, node)
+            if h == NULL:
+                continue
+            if s.alive_size == s.alive_capacity and more_alive(s) == NO_MEMORY:
+                node = NO_MEMORY
+                break
+            Py_INCREF(<object><PyObject *>h)
+            s.alive[s.alive_size] = <PyObject *>h
+            s.alive_size += 1
+            if h.state != NULL and type_at(h.state) == <PyTypeObject *>Extra:
+                node = self.push_children(<Extra>h.state, s)
+        if node == NO_MEMORY:
+            for k in range(s.stack.size):
+                if s.stack.at[k] < 0:
+                    self.flags[~s.stack.at[k]] &= ~<int>VISITED
+            return NO_MEMORY
+        if s.alive_size:
+            self.forget(s.order.at, s.order.size)
+        return 0
 
-    cdef int push_children(self, Extra extra, Indices *stack) except -1:
-        """Push the children of a custom node, the first one last."""
+    cdef int push_children(self, Extra extra, Sweep *s) noexcept:
+        """Push the children of a custom node, the first one last; 0 or NO_MEMORY."""
         cdef Py_ssize_t k
+        cdef int32_t child
         if extra.children is not None:
             for k in range(len(extra.children) - 1, -1, -1):
-                if append(stack, (<Handle *><PyObject *>extra.children[k]).index) == NO_MEMORY:
-                    raise MemoryError("no memory to sort the graph")
+                child = (<Handle *><PyObject *>extra.children[k]).index
+                s.top = max(s.top, child)
+                if append(&s.stack, child) == NO_MEMORY:
+                    return NO_MEMORY
         return 0
 
     cdef int pull_custom(self, int32_t node, bint by_function) except -1:
         """The step of the sweep through a custom node: by the program's function, or as if that were not there."""
         cdef Extra extra
+        cdef Handle *h = living(self, node)
         cdef Handle *child
         cdef Py_ssize_t k
         cdef double d
@@ -400,12 +683,9 @@ cdef class Tape:
         if self.kind[node] & LEAKED:
             raise RuntimeError("a Value that a recorded function has stored outside cannot be differentiated: return it "
                                "from the function instead")
-        if self.handle[node] == NULL or self.handle[node].state == NULL:
+        if h == NULL or h.state == NULL or type_at(h.state) != <PyTypeObject *>Extra:
             return 0
-        state = <object>self.handle[node].state
-        if not isinstance(state, Extra):
-            return 0
-        extra = <Extra>state
+        extra = <Extra>h.state
         if by_function and extra.backward is not BUILT_IN:
             extra.backward()
         elif extra.partials is not None:
@@ -534,5 +814,8 @@ cdef void *resized(void *old, int64_t count, size_t width) except NULL:
     return new
 
 
-tape = Tape()
+cdef Tape the_tape = Tape()
+tape = the_tape
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=the_tape._forked)
 OPERATIONS = tuple(table[k].label.decode() for k in range(CUSTOM + 1, OP_COUNT))

@@ -10,16 +10,16 @@ from cpython.object cimport (Py_EQ, Py_NE, PyObject, PyObject_GenericSetAttr,
                              PyObject_RichCompare, PyTypeObject, destructor, inquiry, newfunc, traverseproc,
                              visitproc)
 from cpython.ref cimport Py_INCREF, Py_XDECREF
-from libc.stdint cimport int32_t, uint8_t
+from libc.stdint cimport int32_t, uint8_t, uintptr_t
 from libc.math cimport fabs, isfinite, isinf, isnan
-from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from libc.string cimport memcpy, memset
 
-from tapegrad.ops cimport (ADD, BINARY, BOOL, CUSTOM, EXACT, FLOAT, INT, LEAF, MUL, NONE, OP_COUNT, PARAM, POW, POWER, POWN,
+from tapegrad.ops cimport (ADD, BINARY, BOOL, COPY, CUSTOM, EXACT, FLOAT, INT, LEAF, MUL, NONE, OP_COUNT, PARAM, POW, POWER, POWN,
                            RANGE, SELECT, TOINT, UNARY, code, partial_is_int, partials, table, value_of,
                            value_of_floats)
-from tapegrad.tape cimport (GRAD_KIND, KIND, LEAKED, PARKED, REACHED, Extra, Handle, Tape, handle, hold, push, push_leaf,
-                            release, room)
+from tapegrad.tape cimport (GRAD_KIND, KIND, PARKED, Extra, Handle, Still, Tape, handle, hold, living, push, push_leaf,
+                            release, replace_handle, room)
 
 from tapegrad import tape as _tape_module
 
@@ -42,6 +42,11 @@ cdef extern from *:
     #define tg_type(o) ((PyTypeObject *)(o))
     #define tg_alloc(type) ((type)->tp_alloc(type, 0))
     #define tg_number_methods(type) ((type)->tp_as_number)
+    #ifdef Py_GIL_DISABLED
+    #define tg_is_tracked(o) PyObject_GC_IsTracked((PyObject *)(o))
+    #else       /* that, without a call */
+    #define tg_is_tracked(o) (((const uintptr_t *)(o))[-2] != 0)
+    #endif
     static inline void tg_set_offsets(PyTypeObject *type)
     {
         type->tp_dictoffset = offsetof(TgHandle, attrs);        /* an ordinary __dict__, but made when first needed */
@@ -54,6 +59,7 @@ cdef extern from *:
     void set_refcnt "tg_set_refcnt"(void *o, Py_ssize_t n) noexcept
     PyTypeObject *type_of "tg_type"(object o) noexcept
     PyTypeObject *type_at "Py_TYPE"(PyObject *o) noexcept
+    PyTypeObject *type_of_object "Py_TYPE"(object o) noexcept
     void set_offsets "tg_set_offsets"(PyTypeObject *type) noexcept
     object alloc "tg_alloc"(PyTypeObject *type)
     ctypedef void *binaryfunc
@@ -70,7 +76,7 @@ cdef extern from *:
     void gc_del "PyObject_GC_Del"(void *o) noexcept
     void gc_track "PyObject_GC_Track"(void *o) noexcept
     void gc_untrack "PyObject_GC_UnTrack"(void *o) noexcept
-    bint gc_is_tracked "PyObject_GC_IsTracked"(PyObject *o) noexcept
+    bint gc_is_tracked "tg_is_tracked"(PyObject *o) noexcept
     bint is_gc "PyObject_IS_GC"(object o) noexcept
     void clear_weakrefs "PyObject_ClearWeakRefs"(PyObject *o) noexcept
     void decref "Py_DECREF"(PyTypeObject *o) noexcept
@@ -81,6 +87,9 @@ cdef extern from *:
     PyObject *tuple_item "PyTuple_GET_ITEM"(PyObject *o, Py_ssize_t k) noexcept
     PyObject *cell_content "PyCell_GET"(PyObject *o) noexcept
     Py_ssize_t dict_size "PyDict_GET_SIZE"(PyObject *o) noexcept
+    void fetch_error "PyErr_Fetch"(PyObject **type, PyObject **value, PyObject **traceback) noexcept
+    void restore_error "PyErr_Restore"(PyObject *type, PyObject *value, PyObject *traceback) noexcept
+    PyObject *look_up "_PyType_Lookup"(PyTypeObject *type, object name) noexcept
 
 cdef int free_count = 0
 
@@ -110,34 +119,68 @@ cdef object new(PyTypeObject *type, PyObject *args, PyObject *kwargs):
         set_state(v, Extra.__new__(Extra))  # an object of the program's own: the graph must give back the same one
     room(tape, 1)
     hold(tape, push_leaf(tape, 0.0, INT), handle(v))
+    tape.b[v.index] = 0                     # until __init__ is called: see is_unmade
     return v
+
+
+cdef inline bint is_unmade(Value v) noexcept:
+    """Whether v's __init__ has not been called yet."""
+    return tape.op[v.index] == LEAF and tape.b[v.index] == 0
+
+
+cdef int need_node(Value v) except -1:
+    """Give v a node, if it was made by some other __new__ than ours, or only half made. Node 0 is nobody's."""
+    if v.index == 0:
+        room(tape, 1)
+        hold(tape, push_leaf(tape, 0.0, INT), handle(v))
+    return 0
 
 
 cdef void dealloc(PyObject *self) noexcept:
     global free_count
     cdef Handle *h = <Handle *>self
-    cdef PyTypeObject *type = type_at(self)
-    cdef int32_t i = h.index
-    cdef bint exact = type == type_of(Value)
-    if h.state != NULL or h.attrs != NULL or h.weakrefs != NULL or not exact:
-        if h.weakrefs != NULL:
-            clear_weakrefs(self)            # this may run code of the program's
-        i = h.index
-        if (exact and i > 0 and tape.handle[i] == h and h.attrs != NULL and dict_size(h.attrs)
-                and (i != tape.size - 1 or tape.frozen)
-                and (h.state == NULL or type_at(h.state) != type_of(Extra))):
-            gc_untrack(self)
-            set_refcnt(self, 1)             # the tape's
-            tape.kind[i] |= PARKED
-            let_go_of_state(h)              # a parked handle owns nothing: whoever finds it again gives it this anew
-            return
-        gc_untrack(self)
-        detach(h)
-        let_go_of_state(h)
-        let_go_of_attributes(h)
-    elif i > 0:
+    cdef int32_t i
+    if (type_at(self) != type_of(Value) or <uintptr_t>h.state | <uintptr_t>h.attrs | <uintptr_t>h.weakrefs
+            or gc_is_tracked(self)):
+        dealloc_with_references(self)
+        return
+    i = h.index
+    if i > 0:
         release(tape, i)
-    h.index = 0
+        h.index = 0
+    if free_count < FREE_MAX:
+        free_list[free_count] = self        # with its reference to the type
+        free_count += 1
+        return
+    gc_del(self)
+    decref(type_of(Value))
+
+
+cdef void dealloc_with_references(PyObject *self) noexcept:
+    """The end of a Value that may hold references, or be known to the collector or to weak references.
+
+    Each step may run code of the program's, to which a handle without references is as good as gone: see `living`.
+    """
+    global free_count
+    cdef Handle *h = <Handle *>self
+    cdef PyTypeObject *type = type_at(self)
+    cdef bint exact = type == type_of(Value)
+    cdef int32_t i
+    gc_untrack(self)                        # before anything else: a collection would find it, and free it again
+    if h.state != NULL and type_at(h.state) == type_of(Extra) and (<Extra>h.state).place and outlives(h):
+        return
+    if h.weakrefs != NULL:
+        clear_weakrefs(self)
+    i = h.index
+    if (exact and i > 0 and h.attrs != NULL and dict_size(h.attrs) and (i != tape.size - 1 or i < tape.lowest)
+            and (h.state == NULL or type_at(h.state) != type_of(Extra))):
+        set_refcnt(self, 1)                 # the tape's
+        tape.kind[i] |= PARKED
+        let_go_of_state(h)                  # a parked handle owns nothing: whoever finds it again gives it this anew
+        return
+    detach(h)
+    let_go_of_state(h)
+    let_go_of_attributes(h)
     if exact and free_count < FREE_MAX:
         free_list[free_count] = self        # with its reference to the type
         free_count += 1
@@ -149,7 +192,7 @@ cdef void dealloc(PyObject *self) noexcept:
 cdef void detach(Handle *h) noexcept:
     cdef int32_t i = h.index
     h.index = 0
-    if i > 0 and tape.handle[i] == h:
+    if i > 0:
         release(tape, i)
 
 
@@ -257,6 +300,17 @@ cdef void set_state(Value v, object state) noexcept:
         gc_track(h)
 
 
+cdef int need_attributes(Value v) except -1:
+    """Give v a __dict__, if it has none. Making one may run code of the program's, which may give it one."""
+    cdef Handle *h = handle(v)
+    if h.attrs == NULL:
+        attrs = {}
+        if h.attrs == NULL:
+            Py_INCREF(attrs)
+            h.attrs = <PyObject *>attrs
+    return 0
+
+
 cdef Extra extra_of(Value v):
     """The Python state of v's own node, or None."""
     cdef PyObject *state = handle(v).state
@@ -301,116 +355,251 @@ cdef int keep(Value v, object anchors) except -1:
 
 
 cdef Extra own_state(Value v):
-    """The Extra of v, made if need be; what is already built on v keeps v alive from now on."""
+    """The Extra of v, made if need be; what is built on v already keeps v alive from now on, or v waits."""
     cdef Extra extra = extra_of(v)
-    cdef list built = []
-    cdef int32_t i, j
-    if extra is None:
-        extra = Extra.__new__(Extra)
-        if extra_of(v) is not None:         # a collection has run code that made one
-            return own_state(v)
-        extra.keep = anchor(v)
-        extra.unfinished = True
-        set_state(v, extra)
-    if not extra.unfinished:
+    if extra is not None:
         return extra
-    i = v.index
-    tape.flags[i] |= REACHED
-    try:
-        for j in range(i + 1, tape.size):
-            if tape.op[j] > CUSTOM and (tape.flags[tape.a[j]] | tape.flags[tape.b[j]]) & REACHED:
-                tape.flags[j] |= REACHED
-                if tape.handle[j] != NULL and not tape.kind[j] & PARKED and Py_REFCNT(<PyObject *>tape.handle[j]) > 0:
-                    built.append(<object><PyObject *>tape.handle[j])
-    finally:
-        for j in range(i, tape.size):
-            tape.flags[j] &= ~<int>REACHED
-    for w in built:
-        keep(w, v)
-    extra.unfinished = False                # or, where there was no memory for one of those, whoever asks next does all
+    need_node(v)
+    extra = Extra.__new__(Extra)
+    if extra_of(v) is not None:             # a collection has run code that made one
+        return extra_of(v)
+    extra.keep = anchor(v)
+    if v.index == tape.size - 1:            # nothing is built on the newest node
+        set_state(v, extra)
+        return extra
+    wait(v, extra)
+    if 16 * waiting_count >= tape.size - lowest_waiting or type(v) is not Value:
+        settle()
     return extra
 
 
-# ---- recordings under way (see recording.py) ----
+# ---- Values that wait: what is built on them may not keep them alive yet ----
+#
+# A Value gets Python state of its own after something has been built on it. All that is built on it must keep it alive,
+# but to find that out takes a look at every node above: for many such Values it is done at once, by `settle`. Meanwhile
+# the collector does not know them, so that they and what they hold are alive for it. One that the program drops is kept
+# by the list until `settle` has found whether it is needed; a few at most are, so that the cost is O(1) for each.
 
-cdef extern from "pythread.h":
-    unsigned long PyThread_get_thread_ident() noexcept
+cdef Handle **waiting = NULL
+cdef Py_ssize_t waiting_count = 0
+cdef Py_ssize_t waiting_room = 0
+cdef int32_t lowest_waiting = 0             # no node of theirs is below this one
+cdef Py_ssize_t dropped_count = 0           # those of them that the list owns
+cdef bint told_collector = False
 
-cdef class Recording:
-    """What a recorder is: from `__enter__` to `__exit__` the thread's operations are recorded by it.
 
-    These are in C because leaving must take no memory: a recording that did not end would freeze the tape for good.
+cdef int wait(Value v, Extra extra) except -1:
+    """Make `extra` the state of v, which waits from now on."""
+    global waiting, waiting_count, waiting_room, lowest_waiting, told_collector
+    cdef Handle **larger
+    cdef Handle *h = handle(v)
+    cdef PyObject *old = h.state
+    if not told_collector:
+        import gc
+
+        gc.callbacks.append(_before_collection)     # or else cycles of theirs go a little later
+        told_collector = True
+        if h.state != old:                  # that has run code of the program's
+            return wait(v, extra) if extra_of(v) is None else 0
+    if waiting_count == waiting_room:
+        larger = <Handle **>PyMem_RawRealloc(waiting, (2 * waiting_room + 64) * sizeof(Handle *))
+        if larger == NULL:
+            raise MemoryError("no memory for the state of a Value")
+        waiting = larger
+        waiting_room = 2 * waiting_room + 64
+    lowest_waiting = min(lowest_waiting, h.index) if waiting_count else h.index
+    waiting[waiting_count] = h
+    waiting_count += 1
+    extra.place = waiting_count
+    gc_untrack(<PyObject *>h)
+    Py_INCREF(extra)
+    h.state = <PyObject *>extra
+    Py_XDECREF(old)                         # the Extra keeps it
+    return 0
+
+
+cdef void wait_no_more(Extra extra) noexcept:
+    """Strike off the list the Value with this Extra."""
+    global waiting_count, dropped_count
+    cdef Handle *last = waiting[waiting_count - 1]
+    waiting[extra.place - 1] = last
+    (<Extra>last.state).place = extra.place
+    waiting_count -= 1
+    extra.place = 0
+    extra.settling = False
+    dropped_count -= extra.dropped
+    extra.dropped = False
+
+
+def _before_collection(phase, dict info):
+    """For gc.callbacks: a full collection is to know all Values."""
+    if phase == "start" and info["generation"] == 2:
+        settle()
+
+
+cdef void settle_quietly(Tape t) noexcept:
+    """`settle` for where nothing can be raised: without memory for it they go on waiting."""
+    cdef PyObject *type = NULL
+    cdef PyObject *value = NULL
+    cdef PyObject *traceback = NULL
+    if waiting_count:
+        fetch_error(&type, &value, &traceback)
+        try:
+            settle()
+        except BaseException:
+            pass
+        restore_error(type, value, traceback)
+
+
+cdef bint outlives(Handle *h) noexcept:
+    """Whether a Value that waits lives on although the program has dropped it: it is needed, or that is not known yet."""
+    global dropped_count
+    cdef Extra extra = <Extra>h.state
+    if h.index == tape.size - 1:
+        wait_no_more(extra)
+        return False
+    Py_INCREF(<object><PyObject *>h)                    # the list's
+    extra.dropped = True
+    dropped_count += 1
+    if 1024 * dropped_count >= tape.size - lowest_waiting:
+        Py_INCREF(<object><PyObject *>h)                # and ours, to see what comes of it: maybe another call of dealloc
+        settle_quietly(tape)
+        decref_object(<PyObject *>h)
+    return True
+
+
+cdef int settle() except -1:
+    """Let all that is built on the Values that wait keep them alive: one look at the nodes from the lowest on.
+
+    What a node must keep of them is known from its operands. `below` has it for each node, as `state` would, up to the
+    nearest Values with state of their own.
     """
-    cdef readonly int32_t start             # the number of the first node
-    cdef unsigned long thread
-    cdef bint entered
-    cdef Recording before                   # the one that was entered before this one, of those under way
+    cdef Still still
+    cdef Handle **batch
+    cdef PyObject **below = NULL
+    cdef PyObject **larger
+    cdef Handle *h
+    cdef Extra extra
+    cdef Py_ssize_t k, count, known = 0, places = 0
+    cdef int32_t low, i
+    if not waiting_count:
+        return 0
+    still = Still()
+    count = waiting_count
+    if not count:                           # making that has run code of the program's
+        return 0
+    batch = <Handle **>PyMem_RawMalloc(count * sizeof(Handle *))
+    if batch == NULL:
+        raise MemoryError("no memory for the state of Values")
+    low = waiting[0].index
+    for k in range(count):
+        batch[k] = waiting[k]
+        Py_INCREF(<object><PyObject *>batch[k])
+        (<Extra>batch[k].state).settling = True
+        low = min(low, batch[k].index)
+    try:
+        still.begin()
+        i = low
+        while i < tape.size:                # code of the program's may push nodes meanwhile
+            if known == places:
+                larger = <PyObject **>PyMem_RawRealloc(below, (2 * places + 1024) * sizeof(PyObject *))
+                if larger == NULL:
+                    raise MemoryError("no memory for the state of Values")
+                below = larger
+                places = 2 * places + 1024
+            below[known] = NULL
+            known += 1
+            needed = needed_by(i, low, below)
+            if needed is not None:
+                Py_INCREF(needed)
+                below[known - 1] = <PyObject *>needed
+            i += 1
+        for k in range(count):
+            extra = <Extra>batch[k].state
+            if extra.settling:
+                if extra.dropped:
+                    decref_object(<PyObject *>batch[k])     # the list's; we have one
+                wait_no_more(extra)
+                if not gc_is_tracked(<PyObject *>batch[k]):
+                    gc_track(batch[k])
+    finally:
+        for k in range(known):
+            Py_XDECREF(below[k])
+        PyMem_RawFree(below)
+        for k in range(count):
+            if batch[k].state != NULL and type_at(batch[k].state) == type_of(Extra):
+                (<Extra>batch[k].state).settling = False
+            decref_object(<PyObject *>batch[k])
+        PyMem_RawFree(batch)
+        still.end()
+    return 0
 
-    def __enter__(self):
-        global recordings, first_recorded, latest
-        if self.entered:
-            raise RuntimeError("this recording is under way")
-        if not recordings:
-            first_recorded = tape.size
-        self.start = tape.size
-        self.thread = PyThread_get_thread_ident()
-        self.before = latest
-        self.entered = True
-        latest = self
-        recordings += 1
-        tape.frozen += 1
-        tape.set_limit()
-        return self
 
-    def __exit__(self, kind, error, traceback):
-        global recordings, latest
-        cdef Recording r = latest
-        cdef int32_t i
-        if not self.entered:
-            raise RuntimeError("this recording is not under way")
-        if r is self:
-            latest = self.before
-        else:
-            while r.before is not self:
-                r = r.before
-            r.before = self.before
-        self.before = None
-        self.entered = False
-        recordings -= 1
-        if not recordings:
-            for i in range(first_recorded, tape.size):
-                if tape.op[i] >= OP_COUNT:  # the eager sweep has no rule for it; the program may have kept it
-                    tape.op[i] = CUSTOM
-                    tape.kind[i] |= LEAKED
-        tape.thaw()
+cdef object needed_by(int32_t i, int32_t low, PyObject **below):
+    """What is built on node i must keep, of the Values that wait; the Value that stands for node i keeps it from now on."""
+    cdef int32_t a = tape.a[i]
+    cdef int32_t b = tape.b[i]
+    cdef object needed = None
+    cdef object other = None
+    cdef Handle *h
+    cdef Extra extra
+    cdef Value v
+    if low <= a < i and below[a - low] != NULL:
+        needed = <object>below[a - low]
+    if low <= b < i and below[b - low] != NULL:
+        other = <object>below[b - low]
+    needed = both(needed, other)
+    h = living(tape, i)
+    if h == NULL or tape.kind[i] & PARKED:
+        return needed
+    v = <Value><PyObject *>h
+    extra = extra_of(v)
+    if needed is not None:
+        keep_of_operands(v, extra, a, b, needed)
+    if extra is None:
+        return needed
+    return v if extra.settling else None    # what is built on v keeps v, and so all that v keeps
 
 
-cdef int recordings = 0
-cdef int32_t first_recorded = 0             # where the first of those under way began
-cdef Recording latest = None
+cdef int keep_of_operands(Value v, Extra extra, int32_t a, int32_t b, object needed) except -1:
+    """Let v keep `needed`: by what its operands keep, where that is known, so that nothing is kept twice."""
+    if not (is_known(a) and is_known(b)):
+        return keep(v, needed)
+    anchors = both(anchor_at(a), anchor_at(b))
+    if extra is not None:
+        extra.keep = anchors
+    else:
+        set_state(v, anchors)
+    return 0
 
 
-cdef object recorder():
-    """The recorder of this thread's recording, or None."""
-    cdef Recording r = latest
-    cdef unsigned long thread
-    if r is not None:
-        thread = PyThread_get_thread_ident()
-        while r is not None and r.thread != thread:
-            r = r.before
-    return r
+cdef inline bint is_known(int32_t i) noexcept:
+    return tape.op[i] == LEAF or (living(tape, i) != NULL and not tape.kind[i] & PARKED)
 
+
+cdef inline object anchor_at(int32_t i):
+    cdef Handle *h = living(tape, i)
+    if h == NULL or tape.kind[i] & PARKED:
+        return None
+    return anchor(<Value><PyObject *>h)
+
+
+# ---- recordings under way (see tape.pyx and recording.py) ----
 
 cdef int refuse(Value v, str what) except -1:
-    """In a recording: an error if `what` of v, which Python is about to see, may be another when it is replayed."""
-    r = recorder()
-    if r is not None:
+    """An error if `what` of v, which Python is about to see, may be another when a recording under way is replayed."""
+    r = tape.recorder()
+    if r is not None and not tape.is_of_another_recording(v.index):
         r.refuse(v, what)
+    elif tape.is_recorded(v.index):
+        from tapegrad.recording import refuse_elsewhere
+
+        refuse_elsewhere(what)
     return 0
 
 
 def _recorder():
-    return recorder()
+    return tape.recorder()
 
 
 def _peek(Value v not None):
@@ -432,16 +621,16 @@ def _apply(str label, Value v not None, Value w=None):
     return out
 
 
-def _select(Value condition not None, Value x not None, Value y not None, dict selects not None):
-    """x if the condition is not 0, else y, by a node that `selects` describes."""
+def _select(Value condition not None, Value x not None, Value y not None):
+    """x if the condition is not 0, else y. The node before a SELECT is a copy of the condition, which goes with it."""
     cdef Value out = fresh()
     cdef int32_t c, i, j
-    room(tape, 1)
+    room(tape, 2)
     c, i, j = condition.index, x.index, y.index
     if tape.value[c] == 0.0:
         i, j = j, i
+    push(tape, COPY, c, c, tape.value[c], FLOAT)
     hold(tape, push(tape, SELECT, i, j, tape.value[i], FLOAT), handle(out))
-    selects[out.index] = (c, x.index, y.index)
     return out
 
 
@@ -450,11 +639,11 @@ def _value_at(int32_t i):
     cdef Value w = fresh()
     if i <= 0 or i >= tape.size:
         raise ValueError(f"there is no node {i}")
-    if tape.handle[i] != NULL and not tape.kind[i] & PARKED and Py_REFCNT(<PyObject *>tape.handle[i]) > 0:
-        return <object><PyObject *>tape.handle[i]
-    if tape.handle[i] != NULL:
+    if tape.kind[i] & PARKED:
         raise ValueError("a Value that the function has read is gone")
-    hold(tape, i, handle(w))
+    if living(tape, i) != NULL:
+        return <object><PyObject *>tape.handle[i]
+    replace_handle(tape, i, handle(w))
     return w
 
 
@@ -547,6 +736,14 @@ cdef unaryfunc original_negative
 cdef ternaryfunc original_power
 
 
+cdef inline bint same_add() noexcept:
+    return number_methods(type_of(Value)).nb_add == original_add
+
+
+cdef inline bint same_multiply() noexcept:
+    return number_methods(type_of(Value)).nb_multiply == original_multiply
+
+
 cdef inline bint unpatched() noexcept:
     cdef PyNumberMethods *now = number_methods(type_of(Value))
     return (now.nb_add == original_add and now.nb_multiply == original_multiply
@@ -561,7 +758,7 @@ cdef inline bint ours(object v) noexcept:
 cdef int check(int op, double a, double b, double y) except -1:
     """Raise what plain Python raises where y = op(a, b) is nan or inf; return where it raises nothing."""
     cdef int errors = table[op].errors
-    if recordings and recorder() is not None:
+    if tape.recordings and tape.recorder() is not None:
         return 0                            # replays give what IEEE 754 gives
     name = table[op].label.decode()
     if errors == TOINT:
@@ -680,7 +877,7 @@ cdef object divide(Value v, Value w):
     cdef int kind = 0
     cdef double y
     room(tape, 3)
-    y = evaluate(POWN, tape.value[w.index], -1.0, tape.kind[w.index], INT, &kind)
+    y = evaluate(POWN, tape.value[w.index], -1.0, tape.kind[w.index] & KIND, INT, &kind)
     minus = push_leaf(tape, -1.0, INT)
     inner = push(tape, POWN, w.index, minus, y, kind)
     hold(tape, push_op(MUL, v.index, inner), handle(out))
@@ -709,7 +906,7 @@ cdef object number_over(double x, int kind, Value w):
     cdef int k = 0
     cdef double y
     room(tape, 4)
-    y = evaluate(POWN, tape.value[w.index], -1.0, tape.kind[w.index], INT, &k)
+    y = evaluate(POWN, tape.value[w.index], -1.0, tape.kind[w.index] & KIND, INT, &k)
     inner = push(tape, POWN, w.index, push_leaf(tape, -1.0, INT), y, k)
     hold(tape, push_op(MUL, inner, push_leaf(tape, x, kind)), handle(out))
     if handle(w).state != NULL:
@@ -744,7 +941,7 @@ cdef object rounded(Value v, object ndigits):
     cdef Value out = fresh()
     cdef double y = 0.0
     cdef int kind = 0
-    if recordings:
+    if tape.recordings:
         refuse(v, "round(v, ndigits)")
     need_number(round(v.data, ndigits), "the result of round", &y, &kind)
     room(tape, 1)
@@ -765,19 +962,20 @@ cdef object operand(Value v, bint second):
     """A Value for an operand's node: the very object that the program holds, where it holds one."""
     cdef Value w = fresh()                  # first, because it may start a collection, which may move nodes
     cdef int32_t i = tape.b[v.index] if second else tape.a[v.index]
-    cdef Handle *h = tape.handle[i]
+    cdef Handle *h = living(tape, i)
     cdef Extra extra
-    if h != NULL and Py_REFCNT(<PyObject *>h) > 0:
+    if i == 0:                              # of a Value that had no node
+        return w
+    if h != NULL:
         w = <Value><PyObject *>h
-        if tape.kind[i] & PARKED:
-            tape.kind[i] &= KIND
-            decref_object(<PyObject *>h)    # the reference that the tape had is ours now
-            extra = extra_of(v)
-            keep(w, anchor(v) if extra is None else extra.keep)
+        if not tape.kind[i] & PARKED:
+            return w
+        tape.kind[i] &= ~<int>PARKED
+        decref_object(<PyObject *>h)        # the reference that the tape had is ours now
     else:
-        hold(tape, i, handle(w))
-        extra = extra_of(v)
-        keep(w, anchor(v) if extra is None else extra.keep)
+        replace_handle(tape, i, handle(w))
+    extra = extra_of(v)
+    keep(w, anchor(v) if extra is None else extra.keep)
     return w
 
 
@@ -931,13 +1129,16 @@ cdef class Value:
         cdef int kind = 0
         cdef int32_t i
         need_number(data, "data", &y, &kind)
-        if self.index == 0:                 # made by some other __new__ than ours
-            room(tape, 1)
-            hold(tape, push_leaf(tape, 0.0, INT), handle(self))
+        if tape.recordings and not is_unmade(self):
+            refuse(self, "__init__")
+        if self.index == 0:
+            need_node(self)
+            if type(self) is not Value:
+                own_state(self)             # as in __new__
         if _op is not "" or _children is not () or handle(self).state != NULL:
             make_own(self, _children, _op)
         i = self.index
-        if tape.op[i] != CUSTOM:
+        if tape.op[i] != CUSTOM or handle(self).state == NULL:
             tape.op[i] = LEAF
         tape.a[i] = tape.b[i] = i
         tape.value[i] = y
@@ -952,7 +1153,7 @@ cdef class Value:
     @property
     def data(self):
         """The value: a float, or an int where it came from ints."""
-        if recordings:
+        if tape.recordings:
             refuse(self, "data")
         return shown(self)
 
@@ -960,16 +1161,18 @@ cdef class Value:
     def data(self, x):
         cdef double y = 0.0
         cdef int kind = 0
-        if recordings:
+        if tape.recordings:
             refuse(self, "data =")
         need_number(x, "data", &y, &kind)
+        if self.index == 0:
+            need_node(self)
         tape.value[self.index] = y
-        tape.kind[self.index] = (tape.kind[self.index] & LEAKED) | <uint8_t>kind
+        tape.kind[self.index] = (tape.kind[self.index] & ~<int>KIND) | <uint8_t>kind
 
     @property
     def grad(self):
         """The derivative of the values that `backward` was called on by this one, summed over the calls."""
-        if recordings:
+        if tape.recordings:
             refuse(self, "grad")
         return shown_grad(self)
 
@@ -977,9 +1180,11 @@ cdef class Value:
     def grad(self, x):
         cdef double y = 0.0
         cdef int kind = 0
-        if recordings:
+        if tape.recordings:
             refuse(self, "grad =")
         need_number(x, "grad", &y, &kind)
+        if self.index == 0:
+            need_node(self)
         tape.grad[self.index] = y
         tape.flags[self.index] = (tape.flags[self.index] & ~<int>GRAD_KIND) | <uint8_t>kind
 
@@ -988,15 +1193,16 @@ cdef class Value:
         """The attributes that the program has set."""
         cdef Handle *h = handle(self)
         own_state(self)                     # the caller may put anything into it
-        if h.attrs == NULL:
-            attrs = {}
-            Py_INCREF(attrs)
-            h.attrs = <PyObject *>attrs
+        need_attributes(self)
         return <object>h.attrs
 
     def __setattr__(self, name, value):
         cdef PyObject *attrs = handle(self).attrs
-        if is_plain(value):
+        if (attrs == NULL and name is not DATA and name is not GRAD and type(name) is str
+                and look_up(type_of_object(self), name) == NULL):
+            need_attributes(self)
+            attrs = handle(self).attrs
+        if is_plain(value) and type(name) is str:
             PyObject_GenericSetAttr(self, name, value)
             return
         before = END if attrs == NULL else (<dict>attrs).get(name, END)
@@ -1011,6 +1217,8 @@ cdef class Value:
                 else:
                     (<dict>attrs)[name] = before
                 raise
+        elif name == "__class__" and own_state(self).place:     # an object of the program's own, as in __new__
+            settle()
 
     def __delattr__(self, name):
         cdef PyObject *attrs = handle(self).attrs
@@ -1073,6 +1281,8 @@ cdef class Value:
         cdef list local_grads = []
         cdef bint is_int
         cdef int k
+        if tape.recordings:
+            refuse(self, "_local_grads")
         if extra is not None and extra.partials is not None:
             return extra.partials
         if op <= CUSTOM:
@@ -1102,6 +1312,8 @@ cdef class Value:
         [(Value(data=2.0, grad=0), -3.0), (Value(data=-3.0, grad=0), 2.0)]
         """
         cdef Extra extra = extra_of(self)
+        if tape.recordings:
+            refuse(self, "local_gradients()")
         if extra is not None and extra.backward is not BUILT_IN:
             return []
         if extra is not None and extra.partials is not None:
@@ -1124,6 +1336,8 @@ cdef class Value:
 
     def _pull(self):
         """Add to the operands' grads the local derivatives times this Value's grad: one step of the sweep."""
+        if tape.recordings:
+            refuse(self, "_backward()")
         tape.pull_at(self.index)
 
     def backward(self):
@@ -1137,8 +1351,9 @@ cdef class Value:
         >>> x.grad
         27.0
         """
-        if recordings:
+        if tape.recordings:
             refuse(self, "backward()")
+        need_node(self)
         tape.sweep(self.index)
 
     # ---- copies ----
@@ -1181,12 +1396,13 @@ cdef class Value:
     def __richcmp__(self, other, int op):
         if op == Py_EQ or op == Py_NE:
             return NotImplemented           # identity, as for any object
-        if recordings:
-            r = recorder()
+        if tape.recordings:
+            r = tape.recorder()
             if r is not None:
                 return r.compare(self, other, op)
+            refuse(self, "a comparison")
         if isinstance(other, Value):
-            other = (<Value>other).data
+            other = (<Value>other).data     # refused as well, in a thread of a recorded function's
         elif not PyFloat_CheckExact(other) and not PyLong_Check(other) and not PyFloat_Check(other):
             other = real(other)
             if other is None:
@@ -1469,11 +1685,13 @@ cdef inline int accumulate(Value total, object item, int op) except -1:
 
 cdef object fold(object iterable, object total, int op):
     cdef bint private = False               # total is a Value that nobody else has seen
-    cdef bint fast = unpatched()
     for item in iterable:
-        if private and accumulate(<Value>total, item, op):
+        if not (same_add() if op == ADD else same_multiply()):
+            private = False                 # whatever runs the program's code may assign to the class
+        elif private and accumulate(<Value>total, item, op):
             continue
-        private = fast and only_ours(total, item)
+        else:
+            private = only_ours(total, item)
         # not Cython's + and *, whose float * int loses the sign of a zero (seen with Cython 3.3.1)
         total = PyNumber_Add(total, item) if op == ADD else PyNumber_Multiply(total, item)
     return total
@@ -1543,7 +1761,6 @@ def dot(xs, ys, start=0):
     Value(data=11.0, grad=0)
     """
     cdef bint private = False
-    cdef bint fast = unpatched()
     cdef Py_ssize_t k = 0
     cdef object total = start
     if type(xs) is not list and type(xs) is not tuple:
@@ -1576,15 +1793,17 @@ def dot(xs, ys, start=0):
             if y is END:
                 break
         k += 1
-        if private and accumulate_product(<Value>total, x, y):
+        if private and same_add() and same_multiply() and accumulate_product(<Value>total, x, y):
             continue
         product = PyNumber_Multiply(x, y)
-        private = fast and type(product) is Value and only_ours(total, product)
+        private = same_add() and type(product) is Value and only_ours(total, product)
         total = PyNumber_Add(total, product)
     return total
 
 
 cdef object END = object()
+cdef object DATA = "data"
+cdef object GRAD = "grad"
 
 
 # ---- the type, finished: what Cython has no syntax for ----
@@ -1596,6 +1815,7 @@ cdef int finish() except -1:
         raise ImportError("tapegrad.value: the layout of Value is not that of handle.h")
     set_offsets(type)
     tape.break_cycles = break_cycles
+    tape.settle = settle_quietly
     original_add, original_multiply = number_methods(type).nb_add, number_methods(type).nb_multiply
     original_negative, original_power = number_methods(type).nb_negative, number_methods(type).nb_power
     type.tp_new = <newfunc>new

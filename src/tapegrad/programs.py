@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections import Counter, OrderedDict
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from tapegrad.graph import from_tape, to_tape
 from tapegrad.program import Lanes, Program
 from tapegrad.recording import Recorder, caller
 from tapegrad.structure import flatten, unflatten
+from tapegrad.tape import Still
 from tapegrad.value import Value, _index_of, _leaves, _value_at
 
 if TYPE_CHECKING:
@@ -115,8 +117,10 @@ class Family:
 
     def record(self, x: Any, lines: Any = None) -> Entry:
         """Record the function at x."""
-        with Recorder() as recorder:
+        with contextlib.ExitStack() as stack:
+            recorder = stack.enter_context(Recorder())
             if lines is not None:
+                stack.enter_context(Still())  # the lines are noted by the numbers of nodes
                 lines.start(recorder)
             try:
                 recorder.inputs = _leaves(x.tolist())
@@ -125,10 +129,11 @@ class Family:
             finally:
                 if lines is not None:
                     lines.stop()
-            leaves = [_index_of(v) for v in recorder.inputs]
-            wanted = [_index_of(v) for v in roots] + [_index_of(v) for v, _, _ in recorder.guards]
-            graph, nodes, others = from_tape(leaves, wanted, recorder.start, recorder.selects, lines is not None)
-            found = [_value_at(i) for i in others]
+            with Still():
+                leaves = [_index_of(v) for v in recorder.inputs]
+                wanted = [_index_of(v) for v in roots] + [_index_of(v) for v, _, _ in recorder.guards]
+                graph, nodes, others = from_tape(leaves, wanted, recorder.start, lines is not None)
+                found = [_value_at(i) for i in others]
             guards = [
                 (node, outcome, where)
                 for node, (_, outcome, where) in zip(nodes[len(roots) :], recorder.guards, strict=True)
@@ -200,7 +205,7 @@ class Family:
             entry = self.following(entry, *failed, x)
 
 
-def inlined(recorder: Recorder, call: Callable[..., Any], derive: Derive, spec: Spec, leaves: list[Any]) -> Any:
+def inlined(call: Callable[..., Any], derive: Derive, spec: Spec, leaves: list[Any]) -> Any:
     """What `derive` makes of a function that is called while another is being recorded: part of that recording."""
     from tapegrad.value import _apply
 
@@ -208,12 +213,12 @@ def inlined(recorder: Recorder, call: Callable[..., Any], derive: Derive, spec: 
     for leaf in leaves:
         for x in leaf if isinstance(leaf, np.ndarray) else [leaf]:
             copies.append(_apply("copy", x if isinstance(x, Value) else Value(float(x))))
-    start = _index_of(copies[0]) if copies else _index_of(Value(0.0))
+    first = copies[0] if copies else Value(0.0)  # what is inlined begins here
     args, kwargs = unflatten(spec, iter(copies), structure.of_values)
     roots, out_spec = roots_of(call(*args, **kwargs))
-    graph, nodes, others = from_tape(
-        [_index_of(v) for v in copies], [_index_of(v) for v in roots], start, recorder.selects
-    )
-    nodes, out_spec = derive(graph, graph.input_nodes(), nodes, spec, out_spec)
-    made = to_tape(graph, [_index_of(v) for v in copies] + others, nodes, recorder.selects)
-    return unflatten(out_spec, iter([_value_at(i) for i in made]), structure.of_values)
+    with Still():
+        inputs = [_index_of(v) for v in copies]
+        graph, nodes, others = from_tape(inputs, [_index_of(v) for v in roots], _index_of(first))
+        nodes, out_spec = derive(graph, graph.input_nodes(), nodes, spec, out_spec)
+        made = [_value_at(i) for i in to_tape(graph, inputs + others, nodes)]
+    return unflatten(out_spec, iter(made), structure.of_values)

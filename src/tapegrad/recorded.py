@@ -66,9 +66,8 @@ class Recorded:
     # ---- calls ----
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        recorder = current()
-        if recorder is not None:
-            return inlined(recorder, self.call, self.derive, *self.taken_apart(args, kwargs))
+        if current() is not None:
+            return inlined(self.call, self.derive, *self.taken_apart(args, kwargs))
         family, x, values = self.prepare(args, kwargs)
         entry, out = family.at(x, lambda entry: entry.program)
         if self.check_finite and not np.isfinite(out).all():

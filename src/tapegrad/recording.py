@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Condition", "Recorder", "current", "frozen", "stop_gradient", "to_int"]
 
 try:
-    from tapegrad.value import Recording, _apply, _index_of, _peek, _recorder, _select
+    from tapegrad.tape import Recording, Still
+    from tapegrad.value import _apply, _index_of, _peek, _recorder, _select
 except ImportError:  # the reference records nothing
     if not TYPE_CHECKING:
         Recording = object
@@ -148,19 +149,17 @@ for _name in ("lt", "le", "gt", "ge"):
 
 
 class Recorder(Recording):
-    """One recording: the guards, and what `where` has chosen."""
+    """One recording: its inputs and its guards."""
 
     def __init__(self) -> None:
         self.inputs: list[Value] = []
         self.guards: list[tuple[Value, float, tuple[str, int]]] = []
-        self.guarded: set[int] = set()
-        self.selects: dict[int, tuple[int, int, int]] = {}
+        self.guarded: set[int] = set()  # the identities of the Values in guards, which keep them alive
 
     def guard(self, value: Value, outcome: float) -> None:
         """This is what came out, and Python goes on by it."""
-        index = _index_of(value)
-        if index not in self.guarded:
-            self.guarded.add(index)
+        if id(value) not in self.guarded:
+            self.guarded.add(id(value))
             self.guards.append((value, outcome, caller()))
 
     def compare(self, v: Value, other: Any, op: int) -> Any:
@@ -176,7 +175,7 @@ class Recorder(Recording):
 
     def where(self, condition: Value, x: Any, y: Any) -> Value:
         """x where the condition is not 0, else y; both are computed, one is used."""
-        result: Value = _select(condition, _as_value(x), _as_value(y), self.selects)
+        result: Value = _select(condition, _as_value(x), _as_value(y))
         return result
 
     def refuse(self, v: Value, what: str) -> None:
@@ -184,8 +183,9 @@ class Recorder(Recording):
         from tapegrad.graph import from_tape
 
         if what == "data":
-            inputs = [_index_of(w) for w in self.inputs]
-            graph, (node,), _ = from_tape(inputs, [_index_of(v)], self.start, self.selects)
+            with Still():
+                inputs = [_index_of(w) for w in self.inputs]
+                graph, (node,), _ = from_tape(inputs, [_index_of(v)], self.start)
             graph, (node,) = graph.optimised([node])
             if graph.is_number(node):
                 return
@@ -195,6 +195,16 @@ class Recorder(Recording):
             "followed when the function is replayed. Compute with the Value itself; tapegrad.to_int(v) gives an int, "
             "guarded, tapegrad.frozen(v) the number that it has while recording, for good"
         )
+
+
+def refuse_elsewhere(what: str) -> None:
+    """The error where a thread looks at a number of a function that another thread is recording."""
+    file, line = caller()
+    raise TypeError(
+        f"{file}:{line}: {what} of a Value that another thread is recording: Python would go on with a number that is "
+        "not followed when the function is replayed. Arithmetic on it is followed in any thread; decide by it in the "
+        "thread that calls the recorded function"
+    )
 
 
 def _as_value(x: Any) -> Value:
