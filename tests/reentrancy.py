@@ -179,7 +179,7 @@ TABLE = {(where, inside): table(where, inside) for where in ALL for inside in (F
 
 
 def is_compared(seed):
-    return seed % 2 == 0
+    return seed % 2 == 0 and not is_raw(seed)
 
 
 def is_raw(seed):
@@ -227,8 +227,7 @@ def problem(steps, compared):
         world.clear()
     gc.collect()
     for world in worlds:
-        world.over = True
-        world.clear()
+        world.end()
         found += world.wrong
     del worlds, world
     gc.collect()
@@ -347,7 +346,7 @@ def shorter(steps):
                     yield steps[:k] + type(steps)([(*step[:j], inner, *step[j + 1 :])]) + steps[k + 1 :]
 
 
-def shrunk(steps, seed, seconds=120):
+def shrunk(steps, seed, seconds=60):
     """The steps without those that the finding does not need, as far as the time goes, and how that process ends."""
     run = run_steps(steps, seed)
     if run.returncode == 0:

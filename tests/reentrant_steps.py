@@ -295,18 +295,27 @@ class World:
                     type.__setattr__(cls, name, original)
         gc.set_threshold(700, 10, 10)
         tape.max_nodes = 2**31 - 3
-        gc.callbacks.clear()
 
     def finish(self):
-        """End the program: first with its triggers, then without."""
+        """End the threads, and what the program did to its class."""
+        self.end_threads()
+        self.restore()
+
+    def end_threads(self):
         self.draining = True
         for turn in self.turns:
             while not turn.ended:
                 turn.resume()
+
+    def end(self):
+        """No trigger does anything from now on, and nothing of this program stays."""
+        self.over = True
+        self.end_threads()
         for name in self.names:
             del name.trigger
         self.names.clear()
         self.restore()
+        self.clear()
 
     def clear(self):
         self.main.clear()
@@ -645,13 +654,22 @@ class Actor:
 
     def cycle(self, build_steps, attributes, end_steps, times):
         """Garbage for the cycle collector: Values of their own that refer to an object, which refers to them."""
-        nursery = self.world.hidden.child()
-        nursery.run(build_steps)
-        held = nursery.values
-        holder = Holder(self.at_ends(end_steps, times), held)
-        for n, v in enumerate(held):
-            if attributes >> n & 1:
-                v.note = holder
+        world = self.world
+        if world.is_reference:
+            return
+        nursery = world.hidden.child()
+        world.ends += 1
+        try:
+            nursery.run(build_steps)
+            held = nursery.values
+            holder = Holder(self.at_ends(end_steps, times), held)
+            for n, v in enumerate(held):
+                if attributes >> n & 1:
+                    v.note = holder
+        except EXPECTED:
+            return
+        finally:
+            world.ends -= 1
 
     def after_garbage(self, threshold, build_steps, attributes, end_steps, step):
         """A step in which the collector's turn comes soon, with garbage that has something to do."""
@@ -681,14 +699,11 @@ class Actor:
 
     def brim(self, left):
         """Garbage under a Value, so that the tape is squeezed after so many nodes more."""
+        below = None
         if not self.world.is_reference:
-            n = (1023 - len(tape) - left) // 2
-            if n > 0:
-                sum_of = value.sum([1.0] * n, value.Value(0.0))
-                self.keep(self.world.V(2.0))
-                del sum_of
-                return
+            below = value._leaves([1.0] * max(1022 - len(tape) - left, 0))
         self.keep(self.world.V(2.0))
+        del below
 
     # ---- copies ----
 
@@ -822,20 +837,22 @@ class Actor:
         """A child that must be able to reclaim its nodes."""
         import warnings
 
+        if value._recorder() is not None:  # which needs its nodes in the child, too
+            return
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             child = os.fork()
         if child == 0:
             try:
-                x = value.Value(1.0)
+                tape.max_nodes = 2**31 - 3
                 before = tape.compact()
-                y = value.sum([x] * 5000)
-                y = x * 2.0
-                y = None
+                below = value._leaves([1.0] * 5000)
+                above = value._leaves([2.0])
+                below = None
                 left = tape.compact()
+                os._exit(left > before + len(above) + 100)
             except BaseException:
                 os._exit(2)
-            os._exit(left > before + 100)
         status = os.waitpid(child, 0)[1]
         if status:
             self.world.fault(f"after a fork the tape reclaims nothing: status {status}")
