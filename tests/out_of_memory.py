@@ -537,7 +537,7 @@ def reverse_and_forward():
 
 
 def branching_graph():
-    with Recorder() as recorder:
+    with Recorder():
         x, y = Value(0.5), Value(1.5)
         z = tg.where(x < y, x * y + y, x - y) - x * y
         at = [value._index_of(v) for v in (x, y, z)]

@@ -53,6 +53,8 @@ cdef extern from "ops.h" nogil:
     int code "tg_code"(const char *label)
     double value_of "tg_value"(int op, double a, double b, int ka, int kb, int *kind)
     double value_of_floats "tg_value_of_floats"(int op, double a, double b, double c)
+    double value_of_sum "tg_value_ADD"(double a, double b)
+    double value_of_product "tg_value_MUL"(double a, double b)
     void partials "tg_partials"(int op, double a, double b, double y, double *dy_da, double *dy_db)
     int partial_is_int "tg_partial_is_int"(int op, int which, int ka, int kb, double b)
     void accumulate "tg_accumulate"(double *grad, uint8_t *grad_kind, int32_t i, double d, double g, int is_int)

@@ -341,6 +341,7 @@ cdef class Tape:
         """Mark every node that a live handle reaches; how many. `orphans`: the parked handles of the others."""
         cdef int32_t i, live = 0
         cdef uint8_t *flags = self.flags
+        cdef bint recording = self.recordings != 0
         cdef Sweep *s = self.sweeps
         cdef size_t k
         orphans[0] = 0
@@ -355,8 +356,8 @@ cdef class Tape:
                 flags[i] |= REACHED
                 flags[self.a[i]] |= REACHED
                 flags[self.b[i]] |= REACHED
-                if self.op[i] == SELECT:
-                    flags[i - 1] |= REACHED     # see select in value.pyx
+                if recording and self.op[i] == SELECT:
+                    flags[i - 1] |= REACHED     # see _select in value.pyx
                 live += 1
             elif self.handle[i] != NULL:
                 orphans[0] += 1

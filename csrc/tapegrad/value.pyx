@@ -15,9 +15,9 @@ from libc.math cimport fabs, isfinite, isinf, isnan
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from libc.string cimport memcpy, memset
 
-from tapegrad.ops cimport (ADD, BINARY, BOOL, COPY, CUSTOM, EXACT, FLOAT, INT, LEAF, MUL, NONE, OP_COUNT, PARAM, POW, POWER, POWN,
+from tapegrad.ops cimport (ADD, BINARY, BOOL, COPY, CUSTOM, EXACT, FLOAT, INT, LEAF, MUL, NONE, PARAM, POW, POWER, POWN,
                            RANGE, SELECT, TOINT, UNARY, code, partial_is_int, partials, table, value_of,
-                           value_of_floats)
+                           value_of_floats, value_of_product, value_of_sum)
 from tapegrad.tape cimport (GRAD_KIND, KIND, PARKED, Extra, Handle, Still, Tape, handle, hold, living, push, push_leaf,
                             release, replace_handle, room)
 
@@ -478,7 +478,6 @@ cdef int settle() except -1:
     cdef Handle **batch
     cdef PyObject **below = NULL
     cdef PyObject **larger
-    cdef Handle *h
     cdef Extra extra
     cdef Py_ssize_t k, count, known = 0, places = 0
     cdef int32_t low, i
@@ -736,18 +735,20 @@ cdef unaryfunc original_negative
 cdef ternaryfunc original_power
 
 
+cdef PyNumberMethods *now = NULL            # as they are at present
+
+
 cdef inline bint same_add() noexcept:
-    return number_methods(type_of(Value)).nb_add == original_add
+    return now.nb_add == original_add
 
 
 cdef inline bint same_multiply() noexcept:
-    return number_methods(type_of(Value)).nb_multiply == original_multiply
+    return now.nb_multiply == original_multiply
 
 
 cdef inline bint unpatched() noexcept:
-    cdef PyNumberMethods *now = number_methods(type_of(Value))
-    return (now.nb_add == original_add and now.nb_multiply == original_multiply
-            and now.nb_negative == original_negative and now.nb_power == original_power)
+    return (same_add() and same_multiply() and now.nb_negative == original_negative
+            and now.nb_power == original_power)
 
 
 cdef inline bint ours(object v) noexcept:
@@ -792,7 +793,13 @@ cdef inline double evaluate(int op, double a, double b, int ka, int kb, int *kin
 cdef inline int32_t push_op(int op, int32_t i, int32_t j) except -1:
     """Compute and push one operation on nodes i and j, for which there is room."""
     cdef int kind = 0
-    cdef double y = evaluate(op, tape.value[i], tape.value[j], tape.kind[i] & KIND, tape.kind[j] & KIND, &kind)
+    cdef double y
+    if not (tape.kind[i] | tape.kind[j]) & KIND:        # sums and products of floats are most of all there is
+        if op == ADD:
+            return push(tape, ADD, i, j, value_of_sum(tape.value[i], tape.value[j]), FLOAT)
+        if op == MUL:
+            return push(tape, MUL, i, j, value_of_product(tape.value[i], tape.value[j]), FLOAT)
+    y = evaluate(op, tape.value[i], tape.value[j], tape.kind[i] & KIND, tape.kind[j] & KIND, &kind)
     return push(tape, op, i, j, y, kind)
 
 
@@ -1198,8 +1205,10 @@ cdef class Value:
 
     def __setattr__(self, name, value):
         cdef PyObject *attrs = handle(self).attrs
-        if (attrs == NULL and name is not DATA and name is not GRAD and type(name) is str
-                and look_up(type_of_object(self), name) == NULL):
+        if name is DATA or name is GRAD:
+            PyObject_GenericSetAttr(self, name, value)
+            return
+        if attrs == NULL and type(name) is str and look_up(type_of_object(self), name) == NULL:
             need_attributes(self)
             attrs = handle(self).attrs
         if is_plain(value) and type(name) is str:
@@ -1685,13 +1694,10 @@ cdef inline int accumulate(Value total, object item, int op) except -1:
 
 cdef object fold(object iterable, object total, int op):
     cdef bint private = False               # total is a Value that nobody else has seen
-    for item in iterable:
-        if not (same_add() if op == ADD else same_multiply()):
-            private = False                 # whatever runs the program's code may assign to the class
-        elif private and accumulate(<Value>total, item, op):
+    for item in iterable:                   # making one may run the program's code, which may assign to the class
+        if private and (same_add() if op == ADD else same_multiply()) and accumulate(<Value>total, item, op):
             continue
-        else:
-            private = only_ours(total, item)
+        private = (same_add() if op == ADD else same_multiply()) and only_ours(total, item)
         # not Cython's + and *, whose float * int loses the sign of a zero (seen with Cython 3.3.1)
         total = PyNumber_Add(total, item) if op == ADD else PyNumber_Multiply(total, item)
     return total
@@ -1763,16 +1769,18 @@ def dot(xs, ys, start=0):
     cdef bint private = False
     cdef Py_ssize_t k = 0
     cdef object total = start
-    if type(xs) is not list and type(xs) is not tuple:
+    cdef bint is_list_x = type(xs) is list, is_tuple_x = type(xs) is tuple
+    cdef bint is_list_y = type(ys) is list, is_tuple_y = type(ys) is tuple
+    if not is_list_x and not is_tuple_x:
         xs = iter(xs)
-    if type(ys) is not list and type(ys) is not tuple:
+    if not is_list_y and not is_tuple_y:
         ys = iter(ys)
     while True:
-        if type(xs) is list:
+        if is_list_x:
             if k >= len(<list>xs):
                 break
             x = (<list>xs)[k]
-        elif type(xs) is tuple:
+        elif is_tuple_x:
             if k >= len(<tuple>xs):
                 break
             x = (<tuple>xs)[k]
@@ -1780,11 +1788,11 @@ def dot(xs, ys, start=0):
             x = next(xs, END)
             if x is END:
                 break
-        if type(ys) is list:
+        if is_list_y:
             if k >= len(<list>ys):
                 break
             y = (<list>ys)[k]
-        elif type(ys) is tuple:
+        elif is_tuple_y:
             if k >= len(<tuple>ys):
                 break
             y = (<tuple>ys)[k]
@@ -1809,15 +1817,16 @@ cdef object GRAD = "grad"
 # ---- the type, finished: what Cython has no syntax for ----
 
 cdef int finish() except -1:
-    global original_add, original_multiply, original_negative, original_power
+    global now, original_add, original_multiply, original_negative, original_power
     cdef PyTypeObject *type = type_of(Value)
     if <size_t>type.tp_basicsize != sizeof(Handle):
         raise ImportError("tapegrad.value: the layout of Value is not that of handle.h")
     set_offsets(type)
     tape.break_cycles = break_cycles
     tape.settle = settle_quietly
-    original_add, original_multiply = number_methods(type).nb_add, number_methods(type).nb_multiply
-    original_negative, original_power = number_methods(type).nb_negative, number_methods(type).nb_power
+    now = number_methods(type)
+    original_add, original_multiply = now.nb_add, now.nb_multiply
+    original_negative, original_power = now.nb_negative, now.nb_power
     type.tp_new = <newfunc>new
     type.tp_dealloc = <destructor>dealloc
     type.tp_traverse = <traverseproc>traverse

@@ -1,6 +1,8 @@
 """The tape of the compiled core, for looking inside."""
 
-from typing_extensions import Self, disjoint_base
+from typing import Self
+
+from typing_extensions import disjoint_base
 
 @disjoint_base
 class Tape:

@@ -1,7 +1,7 @@
 """The compiled core; `tapegrad.reference` is the same in plain Python."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, Self, SupportsFloat, SupportsIndex, TypeAlias
+from typing import Any, SupportsFloat, SupportsIndex, TypeAlias
 
 from typing_extensions import disjoint_base
 
