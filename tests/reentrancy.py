@@ -149,7 +149,7 @@ MAKERS = {
     "patch": (1.5, (C, W), lambda d, w, n: (
         d.rng.choice(PATCHED[:6] if w == C else PATCHED), d.rng.choice(["acts", "acts", "first", "text"]),
         d.some(w, n))),
-    "unpatch": (1.5, (C, W), lambda d, w, n: (d.rng.choice(PATCHED),)),
+    "unpatch": (1, (C, W), lambda d, w, n: ()),
     "set_class": (1, LATE, lambda d, w, n: (d.k(), d.coin())),
     "raw": (1, LATE, lambda d, w, n: (d.coin(),)),
     "short": (1, LATE, lambda d, w, n: (d.small(5), d.some(w, n, 4))),

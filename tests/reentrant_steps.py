@@ -287,14 +287,17 @@ class World:
 
     def restore(self):
         """Take back what concerns more than this program."""
+        self.unpatch()
+        gc.set_threshold(700, 10, 10)
+        tape.max_nodes = 2**31 - 3
+
+    def unpatch(self):
         for (cls, name), original in ORIGINALS.items():
             if cls is self.V and vars(cls).get(name) is not original:
                 if original is None:
                     delattr(cls, name)
                 else:
                     type.__setattr__(cls, name, original)
-        gc.set_threshold(700, 10, 10)
-        tape.max_nodes = 2**31 - 3
 
     def finish(self):
         """End the threads, and what the program did to its class."""
@@ -318,6 +321,7 @@ class World:
         self.clear()
 
     def clear(self):
+        self.end_threads()
         self.main.clear()
         self.hidden.clear()
         self.dicts.clear()
@@ -534,7 +538,7 @@ class Actor:
         if kind == "finally":
             return Finally(self.at_ends(steps)).begun()
         if kind == "copied":
-            return Copied(Trigger(self, steps))
+            return Copied(self.at_ends(steps))
         return {
             "number": 0.5, "text": "text", "list": [1, 2], "itself": self.at(k), "other": self.at(j),
             "tuple": (self.at(j), [self.at(k)]),
@@ -740,14 +744,8 @@ class Actor:
         elif name == "__mul__":
             cls.__rmul__ = lambda self, other: self * other
 
-    def unpatch(self, name):
-        cls = self.world.V
-        original = ORIGINALS[cls, name]
-        if vars(cls).get(name) is not original:
-            if original is None:
-                delattr(cls, name)
-            else:
-                type.__setattr__(cls, name, original)
+    def unpatch(self):
+        self.world.unpatch()
 
     def set_class(self, k, sub):
         self.at(k).__class__ = self.world.Sub if sub else self.world.V
