@@ -222,7 +222,9 @@ def problem(steps, compared):
                 break
     for world in worlds:
         world.finish()
+    gc.disable()
     found += inconsistencies(worlds[0])
+    gc.enable()
     for world in worlds:
         world.clear()
     gc.collect()

@@ -39,10 +39,11 @@ class StopError(RuntimeError):
 class Trigger:
     """Steps to be done when this is called: so many times, and no more when it is nested too deep."""
 
-    __slots__ = ("__weakref__", "actor", "at_an_end", "left", "steps")
+    __slots__ = ("__weakref__", "actor", "at_an_end", "left", "sees_mine", "steps")
 
-    def __init__(self, actor, steps, times=1, at_an_end=False):
-        self.actor, self.steps, self.left, self.at_an_end = actor, steps, times, at_an_end
+    def __init__(self, actor, steps, times=1, at_an_end=False, sees_mine=True):
+        self.actor, self.steps, self.left = actor, steps, times
+        self.at_an_end, self.sees_mine = at_an_end, sees_mine
 
     def __call__(self, *args, mine=()):
         world = self.actor.world
@@ -54,7 +55,10 @@ class Trigger:
             self.left -= 1
             world.ends += 1
             try:
-                self.actor.run(self.steps, mine)
+                self.actor.run(self.steps, mine if self.sees_mine else ())
+            except StopError:
+                if not world.compared:
+                    raise
             finally:
                 world.ends -= 1
         elif not world.compared or self.actor.hidden or not world.ends:
@@ -293,7 +297,8 @@ class World:
 
     def unpatch(self):
         for (cls, name), original in ORIGINALS.items():
-            if cls is self.V and vars(cls).get(name) is not original:
+            now = vars(cls).get(name)  # kept until it is out of CPython's cache of methods
+            if cls is self.V and now is not original:
                 if original is None:
                     delattr(cls, name)
                 else:
@@ -321,13 +326,14 @@ class World:
         self.clear()
 
     def clear(self):
-        self.end_threads()
         self.main.clear()
         self.hidden.clear()
         self.dicts.clear()
         self.sure.clear()
         self.leaked.clear()
-        self.turns.clear()
+        while self.turns:
+            self.end_threads()
+            self.turns = []
 
 
 class Actor:
@@ -375,7 +381,8 @@ class Actor:
         return Actor(self.world, [], self.hidden, self.weak)
 
     def at_ends(self, steps, times=1):
-        return Trigger(self.world.hidden, steps, times, at_an_end=True)
+        hidden = self.world.hidden
+        return Trigger(hidden, steps, times, at_an_end=True, sees_mine=self.hidden == hidden.hidden)
 
     def run(self, steps, mine=()):
         world = self.world
@@ -390,7 +397,7 @@ class Actor:
                 except StopError:
                     raise
                 except EXPECTED as error:
-                    self.note(type(error).__name__)
+                    self.note(name_of(error, step))
                 except Exception as error:
                     world.fault(f"{step[0]}: {error!r}")
         finally:
@@ -401,7 +408,7 @@ class Actor:
         try:
             getattr(self, step[0])(*step[1:])
         except EXPECTED as error:
-            return "cannot pickle" if step[0] == "pickle" else type(error).__name__
+            return name_of(error, step)
         except Exception as error:
             self.world.fault(f"{step[0]}: {error!r}")
         return None
@@ -495,6 +502,8 @@ class Actor:
 
     def wrap_backward(self, k, steps):
         v, trigger = self.at(k), Trigger(self, steps, 2)
+        if self.world.compared and self.world.depth and not v._children:
+            return  # a leaf has no place in the reference's sweep, if that is under way
         before = v._backward
 
         def wrapped():
@@ -666,7 +675,7 @@ class Actor:
         try:
             nursery.run(build_steps)
             held = nursery.values
-            holder = Holder(self.at_ends(end_steps, times), held)
+            holder = Holder(nursery.at_ends(end_steps, times), held)
             for n, v in enumerate(held):
                 if attributes >> n & 1:
                     v.note = holder
@@ -876,6 +885,10 @@ class Actor:
 
 
 # ---- what can be seen ----
+
+
+def name_of(error, step):
+    return "cannot pickle" if step[0] == "pickle" else type(error).__name__
 
 
 def bits(x):
