@@ -145,6 +145,7 @@ cdef class Tape:
     cdef void end_recording(self, Recording r) noexcept
     cdef int sweep(self, int32_t root) except -1
     cdef void forget(self, const int32_t *nodes, size_t count) noexcept nogil
+    cdef void forget_stack(self, const Indices *stack) noexcept nogil
     cdef int sort(self, int32_t root, Sweep *s) noexcept
     cdef int push_children(self, Extra extra, Sweep *s) noexcept
     cdef void end_sweep(self, Sweep *s) noexcept

@@ -624,18 +624,26 @@ cdef class Tape:
         for k in range(count):
             self.flags[nodes[k]] &= ~<int>VISITED
 
-    cdef int sort(self, int32_t root, Sweep *s) noexcept:
-        """Append the nodes that `root` reaches, leaves left out, to `order`, in depth-first post-order; 0 or NO_MEMORY.
+    cdef void forget_stack(self, const Indices *stack) noexcept nogil:
+        """Take back the marks of nodes whose sort is under way."""
+        cdef size_t k
+        for k in range(stack.size):
+            if stack.at[k] < 0:
+                self.flags[~stack.at[k]] &= ~<int>VISITED
 
-        Takes references to the handles of the custom nodes among them: their functions may drop any of them. Where
+    cdef int sort(self, int32_t root, Sweep *s) noexcept:
+        """Append the nodes that `root` reaches to `order`, in depth-first post-order; 0 or NO_MEMORY.
+
+        Leaves, which have nothing to pass on, are left out, but where there are functions of the program's, which may
+        give one to a leaf. Takes references to the handles of the custom nodes among them: their functions may drop any of them. Where
         there are none the nodes stay marked, and the sweep takes the marks back as it goes. Allocates nothing that the
         collector knows, so that nothing of the program's runs.
         """
         cdef int32_t node = append(&s.stack, root)
+        cdef int left_out = LEAF
         cdef Handle *h
-        cdef size_t k
         while node != NO_MEMORY:
-            node = sort_run(self, &s.order, &s.stack)
+            node = sort_run(self, &s.order, &s.stack, left_out)
             if node == DONE:
                 break
             if node == NO_MEMORY:
@@ -649,12 +657,18 @@ cdef class Tape:
             Py_INCREF(<object><PyObject *>h)
             s.alive[s.alive_size] = <PyObject *>h
             s.alive_size += 1
-            if h.state != NULL and type_at(h.state) == <PyTypeObject *>Extra:
+            if h.state == NULL or type_at(h.state) != <PyTypeObject *>Extra:
+                continue
+            if left_out == LEAF and (<Extra>h.state).backward is not BUILT_IN:
+                left_out = -1               # from the beginning
+                self.forget_stack(&s.stack)
+                self.forget(s.order.at, s.order.size)
+                s.order.size = s.stack.size = 0
+                node = append(&s.stack, root)
+            else:
                 node = self.push_children(<Extra>h.state, s)
         if node == NO_MEMORY:
-            for k in range(s.stack.size):
-                if s.stack.at[k] < 0:
-                    self.flags[~s.stack.at[k]] &= ~<int>VISITED
+            self.forget_stack(&s.stack)
             return NO_MEMORY
         if s.alive_size:
             self.forget(s.order.at, s.order.size)
@@ -706,8 +720,10 @@ cdef class Tape:
         return 0
 
 
-cdef int32_t sort_run(Tape t, Indices *order, Indices *stack) noexcept nogil:
+cdef int32_t sort_run(Tape t, Indices *order, Indices *stack, int left_out) noexcept nogil:
     """Sort until DONE, NO_MEMORY, or a custom node (the answer) whose children the caller must push.
+
+    Nodes of the operation `left_out` are not followed: LEAF, or -1 for none.
 
     On the stack stand nodes still to visit and, as ~node, nodes to append when all below them is done.
     """
@@ -752,10 +768,10 @@ cdef int32_t sort_run(Tape t, Indices *order, Indices *stack) noexcept nogil:
                 break
             a = operand_a[v]
             b = operand_b[v]
-            if b != a and op[b] != LEAF and not flags[b] & VISITED:
+            if b != a and op[b] != left_out and not flags[b] & VISITED:
                 top[0] = b
                 top += 1
-            if op[a] == LEAF:
+            if op[a] == left_out:
                 break
             v = guess(a, v - 1)
         if answer != DONE:
@@ -792,7 +808,7 @@ cdef size_t pull_run(Tape t, const int32_t *order, size_t start, size_t stop) no
             if op[v] == CUSTOM:
                 break
             k -= 1
-            flags[v] &= ~<int>VISITED       # a leaf, which can only be the root
+            flags[v] &= ~<int>VISITED       # a leaf
             continue
         k -= 1
         flags[v] &= ~<int>VISITED

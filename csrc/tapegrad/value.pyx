@@ -461,7 +461,7 @@ cdef bint outlives(Handle *h) noexcept:
     Py_INCREF(<object><PyObject *>h)                    # the list's
     extra.dropped = True
     dropped_count += 1
-    if 1024 * dropped_count >= tape.size - lowest_waiting:
+    if 256 * dropped_count >= tape.size - lowest_waiting:
         Py_INCREF(<object><PyObject *>h)                # and ours, to see what comes of it: maybe another call of dealloc
         settle_quietly(tape)
         decref_object(<PyObject *>h)
@@ -479,8 +479,10 @@ cdef int settle() except -1:
     cdef PyObject **below = NULL
     cdef PyObject **larger
     cdef Extra extra
+    cdef PyObject *p
+    cdef PyObject *q
     cdef Py_ssize_t k, count, known = 0, places = 0
-    cdef int32_t low, i
+    cdef int32_t low, i, a, b
     if not waiting_count:
         return 0
     still = Still()
@@ -508,10 +510,17 @@ cdef int settle() except -1:
                 places = 2 * places + 1024
             below[known] = NULL
             known += 1
-            needed = needed_by(i, low, below)
-            if needed is not None:
-                Py_INCREF(needed)
-                below[known - 1] = <PyObject *>needed
+            a, b = tape.a[i], tape.b[i]
+            p = below[a - low] if low <= a < i else NULL
+            q = below[b - low] if low <= b < i and b != a else NULL
+            if p != NULL and (q == NULL or q == p) and tape.handle[i] == NULL:
+                Py_INCREF(<object>p)
+                below[known - 1] = p
+            elif p != NULL or q != NULL or tape.handle[i] != NULL:
+                needed = needed_by(i, None if p == NULL else <object>p, None if q == NULL else <object>q)
+                if needed is not None:
+                    Py_INCREF(needed)
+                    below[known - 1] = <PyObject *>needed
             i += 1
         for k in range(count):
             extra = <Extra>batch[k].state
@@ -534,27 +543,21 @@ cdef int settle() except -1:
     return 0
 
 
-cdef object needed_by(int32_t i, int32_t low, PyObject **below):
-    """What is built on node i must keep, of the Values that wait; the Value that stands for node i keeps it from now on."""
-    cdef int32_t a = tape.a[i]
-    cdef int32_t b = tape.b[i]
-    cdef object needed = None
-    cdef object other = None
-    cdef Handle *h
+cdef object needed_by(int32_t i, object of_a, object of_b):
+    """What is built on node i must keep, of the Values that wait, where its operands say `of_a` and `of_b`; the Value that
+    stands for node i keeps it from now on."""
+    cdef Handle *h = living(tape, i)
     cdef Extra extra
-    cdef Value v
-    if low <= a < i and below[a - low] != NULL:
-        needed = <object>below[a - low]
-    if low <= b < i and below[b - low] != NULL:
-        other = <object>below[b - low]
-    needed = both(needed, other)
-    h = living(tape, i)
     if h == NULL or tape.kind[i] & PARKED:
-        return needed
+        return both(of_a, of_b)
+    extra = extra_of(<Value><PyObject *>h)
+    if of_a is None and of_b is None and (extra is None or not extra.settling):
+        return None
     v = <Value><PyObject *>h
+    needed = both(of_a, of_b)               # this may run code of the program's
     extra = extra_of(v)
     if needed is not None:
-        keep_of_operands(v, extra, a, b, needed)
+        keep_of_operands(v, extra, tape.a[i], tape.b[i], needed)
     if extra is None:
         return needed
     return v if extra.settling else None    # what is built on v keeps v, and so all that v keeps

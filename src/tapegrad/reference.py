@@ -438,7 +438,7 @@ class Value:
             v = todo.pop()
             if v is None:  # everything below the next one is in order
                 order.append(todo.pop())
-            elif (v._children or v._operands or v._function) and id(v) not in visited:
+            elif id(v) not in visited:
                 visited.add(id(v))
                 todo += (v, None)
                 todo += v._children[::-1]
