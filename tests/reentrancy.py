@@ -37,7 +37,11 @@ RECORDED = ["init", "init of another", "local", "pairs", "set", "data", "outer",
 
 
 class Draw:
-    """Draws the steps of a program. Where they stand is "compared", "hidden" or "wild"."""
+    """Draws the steps of a program. Where they stand is "compared", "in a number", "hidden" or "wild".
+
+    What a number does when it is converted comes at the same point on both cores, but not always before the core has
+    looked at its operators: no step there patches them.
+    """
 
     def __init__(self, rng, compared):
         self.rng, self.compared = rng, compared
@@ -68,6 +72,9 @@ class Draw:
             return ()
         return tuple(self.step(where, depth + 1) for _ in range(self.rng.randrange(1, most + 1)))
 
+    def of_number(self, where, depth):
+        return self.some(N if where == C else where, depth)
+
     def end(self, depth, most=4):
         return self.some("hidden" if self.compared else "wild", depth, most)
 
@@ -80,8 +87,8 @@ class Draw:
         return (name, *MAKERS[name][2](self, where, depth))
 
 
-C, H, W = "compared", "hidden", "wild"
-ALL = (C, H, W)
+C, N, H, W = "compared", "in a number", "hidden", "wild"
+ALL = (C, N, H, W)
 LATE = (H, W)  # not where the reference would have to do the same
 
 # name: weight, where it may stand, what draws its arguments
@@ -91,12 +98,13 @@ MAKERS = {
     "dies": (3, ALL, lambda d, w, n: (d.x(), d.end(n), d.small(3))),
     "unary": (5, ALL, lambda d, w, n: (d.rng.choice(UNARY), d.k())),
     "binary": (9, ALL, lambda d, w, n: (d.rng.choice(BINARY), d.k(), d.rng.choice([None, d.k()]), d.x())),
-    "binary_by_number": (2, ALL, lambda d, w, n: (d.rng.choice(BINARY), d.k(), d.x(), d.some(w, n))),
+    "binary_by_number": (2, ALL, lambda d, w, n: (d.rng.choice(BINARY), d.k(), d.x(), d.of_number(w, n))),
     "binary_by_foreign": (2, ALL, lambda d, w, n: (
         d.rng.choice("+*-/"), d.k(), d.rng.choice([None, None, 2.0, "answer"]), d.some(w, n))),
     "reduce": (5, ALL, lambda d, w, n: (
-        d.rng.choice(["sum", "prod", "dot", "dot of lists"]), d.ks(4), d.some(w, n), d.small(), d.x())),
-    "round": (1, ALL, lambda d, w, n: (d.k(), d.small(), d.some(w, n))),
+        d.rng.choice(["sum", "prod", "dot"]), d.ks(4), d.some(w, n), d.small(), d.x())),
+    "dot_of_lists": (1, ALL, lambda d, w, n: (d.ks(4), d.x(), d.of_number(w, n))),
+    "round": (1, ALL, lambda d, w, n: (d.k(), d.small(), d.of_number(w, n))),
     "closure": (6, ALL, lambda d, w, n: (
         d.ks(), d.maybe(w, n), d.small(3), d.coin(), d.end(n) if d.small() == 0 else ())),
     "local_grads": (2, ALL, lambda d, w, n: (d.ks(), (d.x(), d.x(), d.x()))),
@@ -104,10 +112,10 @@ MAKERS = {
     "wrap_backward": (2, ALL, lambda d, w, n: (d.k(), d.maybe(w, n))),
     "set_prev": (2, ALL, lambda d, w, n: (d.k(), d.ks(), d.some(w, n), d.small())),
     "set_children": (1, ALL, lambda d, w, n: (d.k(), d.ks())),
-    "set_local_grads": (1, ALL, lambda d, w, n: (d.k(), (d.x(), d.x()), d.some(w, n))),
+    "set_local_grads": (1, ALL, lambda d, w, n: (d.k(), (d.x(), d.x()), d.of_number(w, n))),
     "set_op": (1, ALL, lambda d, w, n: (d.k(), d.rng.choice(["", "mine"]))),
-    "set_data": (2, ALL, lambda d, w, n: (d.k(), d.x(), d.maybe(w, n))),
-    "set_grad": (1, ALL, lambda d, w, n: (d.k(), d.x(), d.maybe(w, n))),
+    "set_data": (2, ALL, lambda d, w, n: (d.k(), d.x(), d.coin() and d.of_number(w, n) or ())),
+    "set_grad": (1, ALL, lambda d, w, n: (d.k(), d.x(), d.coin() and d.of_number(w, n) or ())),
     "again": (1, ALL, lambda d, w, n: (d.k(), d.x(), d.rng.choice([None, d.ks()]))),
     "set_attribute": (7, ALL, lambda d, w, n: (d.k(), d.rng.choice(NAMES), d.rng.choice(THINGS), d.k(), d.end(n))),
     "set_inner_attribute": (2, ALL, lambda d, w, n: (d.k(), d.rng.choice(NAMES), d.rng.choice(THINGS[:9]), d.end(n))),
@@ -123,7 +131,7 @@ MAKERS = {
     "look": (2, ALL, lambda d, w, n: (d.k(),)),
     "look_deep": (2, ALL, lambda d, w, n: (d.k(),)),
     "walk_into": (3, ALL, lambda d, w, n: (d.k(),)),
-    "compare": (1, ALL, lambda d, w, n: (d.k(), d.x(), d.maybe(w, n))),
+    "compare": (1, ALL, lambda d, w, n: (d.k(), d.x(), d.coin() and d.of_number(w, n) or ())),
     "backward": (6, ALL, lambda d, w, n: (d.k(),)),
     "backward_by_hand": (1, ALL, lambda d, w, n: (d.k(),)),
     "drop": (6, ALL, lambda d, w, n: (d.k(),)),
@@ -147,7 +155,7 @@ MAKERS = {
     "deepcopy": (1, ALL, lambda d, w, n: (d.ks(),)),
     "pickle": (0.7, ALL, lambda d, w, n: (d.ks(),)),
     "patch": (1.5, (C, W), lambda d, w, n: (
-        d.rng.choice(PATCHED[:6] if w == C else PATCHED), d.rng.choice(["acts", "acts", "first", "text"]),
+        d.rng.choice(PATCHED if w == W else PATCHED[:6]), d.rng.choice(["acts", "acts", "first", "text"]),
         d.some(w, n))),
     "unpatch": (1, (C, W), lambda d, w, n: ()),
     "set_class": (1, LATE, lambda d, w, n: (d.k(), d.coin())),
@@ -158,9 +166,9 @@ MAKERS = {
     "look_at_leaked": (0.3, LATE, lambda d, w, n: ()),
     "recorded_numbers": (0.15, (W,), lambda d, w, n: (tuple(d.rng.choices(RECORDED, k=2)), 1.5)),
     "fork": (0.02, (W,), lambda d, w, n: ()),
-    "thread": (0.5, (C, W), lambda d, w, n: (d.some(w, max(n, 1), 4),)),
-    "resume": (1, (C, W), lambda d, w, n: (d.k(),)),
-    "hand_over": (3, (C, W), lambda d, w, n: ()),
+    "thread": (0.5, (C, N, W), lambda d, w, n: (d.some(w, max(n, 1), 4),)),
+    "resume": (1, (C, N, W), lambda d, w, n: (d.k(),)),
+    "hand_over": (3, (C, N, W), lambda d, w, n: ()),
     "stop": (0.5, ALL, lambda d, w, n: ()),
 }  # fmt: skip
 INSIDE_ONLY = ("hand_over", "stop", "resurrect")

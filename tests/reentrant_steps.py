@@ -459,12 +459,13 @@ class Actor:
         core = self.world.core
         if name == "dot":
             y = core.dot(self.items(ks, steps, where, x), self.all_at(ks[::-1]))
-        elif name == "dot of lists":
-            xs = [*self.all_at(ks), Number(x, Trigger(self, steps)), self.world.V(0.5)]
-            y = core.dot(xs, [*self.all_at(ks), 2.0, 3.0])
         else:
             y = getattr(core, name)(self.items(ks, steps, where, x), self.at(where) if where % 2 else 1)
         self.answer(y)
+
+    def dot_of_lists(self, ks, x, steps):
+        xs = [*self.all_at(ks), Number(x, Trigger(self, steps)), self.world.V(0.5)]
+        self.answer(self.world.core.dot(xs, [*self.all_at(ks), 2.0, 3.0]))
 
     def round(self, k, digits, steps):
         trigger = Trigger(self, steps)
@@ -502,8 +503,6 @@ class Actor:
 
     def wrap_backward(self, k, steps):
         v, trigger = self.at(k), Trigger(self, steps, 2)
-        if self.world.compared and self.world.depth and not v._children:
-            return  # a leaf has no place in the reference's sweep, if that is under way
         before = v._backward
 
         def wrapped():
