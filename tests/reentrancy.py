@@ -9,9 +9,12 @@ reentrant_steps.py.
 """
 
 import argparse
+import bisect
+import copy
 import faulthandler
 import gc
 import os
+import pickle
 import random
 import subprocess
 import sys
@@ -19,6 +22,7 @@ import time
 
 from reentrant_steps import PATCHED, World, bits, everything
 
+import tapegrad as tg
 from tapegrad import value
 from tapegrad.tape import tape
 
@@ -48,16 +52,17 @@ class Draw:
         self.marks = 0
 
     def k(self):
-        return self.rng.choice((-1, -1, -2, self.rng.randrange(1000)))
+        k = int(self.rng.random() * 4000)  # as if randrange, which takes longer
+        return -1 if k < 2000 else -2 if k < 3000 else k - 3000
 
     def ks(self, most=3):
-        return tuple(self.k() for _ in range(self.rng.randrange(most + 1)))
+        return tuple([self.k() for _ in range(self.small(most + 1))])
 
     def x(self):
-        return self.rng.choice(NUMBERS)
+        return NUMBERS[self.small(len(NUMBERS))]
 
     def small(self, n=4):
-        return self.rng.randrange(n)
+        return int(self.rng.random() * n)
 
     def coin(self):
         return self.rng.random() < 0.5
@@ -70,7 +75,7 @@ class Draw:
         """Steps of a trigger, fewer and in the end none where they are deep."""
         if depth >= 3:
             return ()
-        return tuple(self.step(where, depth + 1) for _ in range(self.rng.randrange(1, most + 1)))
+        return tuple(self.step(where, depth + 1) for _ in range(1 + self.small(most)))
 
     def of_number(self, where, depth):
         return self.some(N if where == C else where, depth)
@@ -83,7 +88,7 @@ class Draw:
 
     def step(self, where, depth):
         names, weights = TABLE[where, depth > 0]
-        name = self.rng.choices(names, cum_weights=weights)[0]
+        name = names[bisect.bisect(weights, self.rng.random() * weights[-1])]
         return (name, *MAKERS[name][2](self, where, depth))
 
 
@@ -166,7 +171,7 @@ MAKERS = {
     "look_at_leaked": (0.3, LATE, lambda d, w, n: ()),
     "recorded_numbers": (0.15, (W,), lambda d, w, n: (tuple(d.rng.choices(RECORDED, k=2)), 1.5)),
     "fork": (0.02, (W,), lambda d, w, n: ()),
-    "thread": (0.5, (C, N, W), lambda d, w, n: (d.some(w, max(n, 1), 4),)),
+    "thread": (0.3, (C, N, W), lambda d, w, n: (d.some(w, max(n, 1), 4),)),
     "resume": (1, (C, N, W), lambda d, w, n: (d.k(),)),
     "hand_over": (3, (C, N, W), lambda d, w, n: ()),
     "stop": (0.5, ALL, lambda d, w, n: ()),
@@ -279,6 +284,8 @@ def inconsistencies(world):
 def fresh_process():
     """Make this process one that runs programs: nothing else is looked through by the collector."""
     sys.unraisablehook = lambda unraisable: None
+    tg.record(lambda x: tg.where(x > 0.0, x, 2.0) * x)(1.0)  # which imports what is imported late
+    pickle.loads(pickle.dumps(copy.deepcopy(value.Value(1.0) + 2.0)))
     gc.collect()
     gc.freeze()
 
