@@ -8,6 +8,7 @@ trigger works on Values of its own, which are not compared; in wild programs on 
 """
 
 import copy
+import faulthandler
 import gc
 import math
 import numbers
@@ -847,9 +848,11 @@ class Actor:
             return
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            self.world.over = True  # in the child, which has none of the other threads
             child = os.fork()
         if child == 0:
             try:
+                faulthandler.dump_traceback_later(20, exit=True)
                 tape.max_nodes = 2**31 - 3
                 before = tape.compact()
                 below = value._leaves([1.0] * 5000)
@@ -859,6 +862,7 @@ class Actor:
                 os._exit(left > before + len(above) + 100)
             except BaseException:
                 os._exit(2)
+        self.world.over = False
         status = os.waitpid(child, 0)[1]
         if status:
             self.world.fault(f"after a fork the tape reclaims nothing: status {status}")
