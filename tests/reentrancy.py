@@ -273,7 +273,9 @@ def inconsistencies(world):
     if len(set(places) - {0}) < len(places) - places.count(0):
         found.append("two Values stand for one node")
     for v, place in zip(held.values(), places, strict=True):
-        if place and (place > len(rows) or not rows[place - 1][6] or bits(rows[place - 1][4] * 1.0) != bits(v.data * 1.0)):
+        if place and (
+            place > len(rows) or not rows[place - 1][6] or bits(rows[place - 1][4] * 1.0) != bits(v.data * 1.0)
+        ):
             found.append(f"a live Value's row is {rows[place - 1] if place <= len(rows) else None}, not {v!r}")
     for n, (place, _, a, b, *_) in enumerate(rows):
         if place != n + 1 or not 0 <= a <= place or not 0 <= b <= place:

@@ -1,6 +1,7 @@
 """Every row of the table of operations: value, derivative, both cores, PyTorch as a further opinion."""
 
 import math
+import random
 
 import numpy as np
 import pytest
@@ -209,3 +210,14 @@ def test_numpys_mean_variance_and_deviation_of_values(engine):
     deviation.backward()
     expected = (np.array(numbers) - np.mean(numbers)) / (3 * np.std(numbers))
     assert [v.grad for v in values] == pytest.approx(expected)
+
+
+def test_a_quotient_is_a_product_with_the_power_of_minus_one_to_the_last_bit(engine):
+    """Not with 1/b, which a compiler may put in its place."""
+    draw = random.Random(5)
+    for _ in range(20_000):
+        a, b = draw.uniform(-3, 3), draw.uniform(-3, 3)
+        power = math.pow(b, -1.0)
+        assert (engine.Value(a) / engine.Value(b)).data == a * power
+        assert (a / engine.Value(b)).data == power * a
+        assert (engine.Value(a) / b).data == a * power

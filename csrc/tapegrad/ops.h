@@ -237,6 +237,18 @@ static inline double tg_value_of_floats(int op, double a, double b, double c)
     return 0.0;
 }
 
+/* x, of which the compiler knows nothing: it would make pow(a, -1.0) a division, whose last bit may be another. */
+static inline double tg_unknown(double x)
+{
+#if defined(__GNUC__)
+    __asm__("" : "+m"(x));
+    return x;
+#else
+    volatile double y = x;
+    return y;
+#endif
+}
+
 /* tg_value_ADD and so on: the value of one operation on floats, for where it must be inlined. */
 #define TG_CASE(NAME, label, operands, errors, value, kind, da, db)                                                    \
     static inline double tg_value_##NAME(double a, double b)                                                           \

@@ -53,6 +53,7 @@ cdef extern from "ops.h" nogil:
     int code "tg_code"(const char *label)
     double value_of "tg_value"(int op, double a, double b, int ka, int kb, int *kind)
     double value_of_floats "tg_value_of_floats"(int op, double a, double b, double c)
+    double unknown "tg_unknown"(double x)
     double value_of_sum "tg_value_ADD"(double a, double b)
     double value_of_product "tg_value_MUL"(double a, double b)
     void partials "tg_partials"(int op, double a, double b, double y, double *dy_da, double *dy_db)

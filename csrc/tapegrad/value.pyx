@@ -16,7 +16,7 @@ from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from libc.string cimport memcpy, memset
 
 from tapegrad.ops cimport (ADD, BINARY, BOOL, COPY, CUSTOM, EXACT, FLOAT, INT, LEAF, MUL, NONE, PARAM, POW, POWER, POWN,
-                           RANGE, SELECT, TOINT, UNARY, code, partial_is_int, partials, table, value_of,
+                           RANGE, SELECT, TOINT, UNARY, code, partial_is_int, partials, table, unknown, value_of,
                            value_of_floats, value_of_product, value_of_sum)
 from tapegrad.tape cimport (GRAD_KIND, KIND, PARKED, Extra, Handle, Still, Tape, handle, hold, living, push, push_leaf,
                             release, replace_handle, resized, room)
@@ -897,7 +897,7 @@ cdef object divide(Value v, Value w):
     cdef int kind = 0
     cdef double y
     room(tape, 3)
-    y = evaluate(POWN, tape.value[w.index], -1.0, tape.kind[w.index] & KIND, INT, &kind)
+    y = evaluate(POWN, tape.value[w.index], unknown(-1.0), tape.kind[w.index] & KIND, INT, &kind)
     minus = push_leaf(tape, -1.0, INT)
     inner = push(tape, POWN, w.index, minus, y, kind)
     hold(tape, push_op(MUL, v.index, inner), handle(out))
@@ -926,7 +926,7 @@ cdef object number_over(double x, int kind, Value w):
     cdef int k = 0
     cdef double y
     room(tape, 4)
-    y = evaluate(POWN, tape.value[w.index], -1.0, tape.kind[w.index] & KIND, INT, &k)
+    y = evaluate(POWN, tape.value[w.index], unknown(-1.0), tape.kind[w.index] & KIND, INT, &k)
     inner = push(tape, POWN, w.index, push_leaf(tape, -1.0, INT), y, k)
     hold(tape, push_op(MUL, inner, push_leaf(tape, x, kind)), handle(out))
     if handle(w).state != NULL:
@@ -1469,7 +1469,7 @@ cdef class Value:
                 return left * right ** -1
             if not as_number(right, &x, &kind):
                 return NotImplemented
-            x = evaluate(POWN, x, -1.0, kind, INT, &kind)
+            x = evaluate(POWN, x, unknown(-1.0), kind, INT, &kind)
             return with_leaf(<Value>left, x, kind, MUL) if ours(left) else left * number(x, kind)
         if not as_number(left, &x, &kind):
             return NotImplemented
