@@ -115,7 +115,7 @@ LITTLE = {"__future__", "math"}
                 "types",
                 "weakref",
             },
-        ),  # fmt: skip
+        ),
     ],
 )
 def test_importing_brings_in_these_modules_and_no_others(module, more):
