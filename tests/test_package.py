@@ -102,7 +102,20 @@ LITTLE = {"__future__", "math"}
         ("tapegrad.engine", set()),
         ("tapegrad.losses", {"tapegrad._arrays"}),
         ("tapegrad.nn", {"tapegrad._arrays", "random", "operator", "itertools", "bisect", "warnings"}),
-        ("tapegrad.optim", {"tapegrad._arrays", "copy", "copyreg", "itertools", "numbers", "types", "weakref"}),
+        (
+            "tapegrad.optim",
+            {
+                "tapegrad._arrays",
+                "tapegrad.states",
+                "tapegrad.wording",
+                "copy",
+                "copyreg",
+                "itertools",
+                "numbers",
+                "types",
+                "weakref",
+            },
+        ),
     ],
 )
 def test_importing_brings_in_these_modules_and_no_others(module, more):

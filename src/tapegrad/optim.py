@@ -743,7 +743,7 @@ class ReduceLROnPlateau(LRScheduler):
 def _power(x: float, n: float) -> float:
     """x**n, infinite where that is too large."""
     try:
-        return float(float(x) ** n)  # of an int it could take for ever
+        return float((1.0 * x) ** n)  # of an int it could take for ever
     except OverflowError:
         return math.inf
 

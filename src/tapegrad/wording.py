@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,6 +65,8 @@ def columns(text: str) -> int:
     >>> columns("grad"), columns("梯度")
     (4, 4)
     """
+    import unicodedata
+
     return sum([2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text])
 
 
