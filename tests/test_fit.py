@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import sys
 
 import numpy as np
 import pytest
+import states
 
 import tapegrad
 from tapegrad import Value, batch, checkpoints, fit
@@ -184,7 +186,7 @@ function, count = {kill!r}
 if function == "step":
     owner, name = Adam, "step"
 else:
-    owner, name = checkpoints.os, "fsync"
+    owner, name = os, "fsync"
 original, calls = getattr(owner, name), 0
 
 def killing(*args):
@@ -305,6 +307,78 @@ def test_a_checkpoint_made_up_by_somebody_is_refused(tmp_path):
         checkpoints.save(path, wrong)
         with pytest.raises(ValueError, match=r"run\.checkpoint|groups of parameters|so long in the state_dict"):
             run(checkpoint=path, epochs=2)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "text"),
+    [
+        (
+            ("parameters", 0),
+            10**400,
+            r"parameters\[0\] must be .* the range of floats, not an int of 1329",
+        ),
+        (("parameters", 0), math.nan, r"parameters\[0\] must be a finite number, not nan"),
+        (("best",), "xy", "best must be a list, not a str"),
+        (("history", "losses", 0), [], r"history.losses\[0\] must be a number, not a list of 0"),
+        (("history", "best"), 10**30, "history.best must be an int from 0 to"),
+        (("history", "best"), 2, "history.best is 2, and there are 1 epochs"),
+        (("history", "validation_losses"), [1.0], "history.validation_losses has 1 epochs, and should have 0"),
+        (("history", "stopped"), "\x1b[2J", "history.stopped must be one of"),
+        (("batches_done",), 1.0, "batches_done must be an int"),
+        (("optimizer", "param_groups", 0, "lr"), [], r"param_groups\[0\]: lr must be a number, not list"),
+        (("optimizer", "param_groups", 0, "lr"), -1, r"param_groups\[0\]: lr must be at least 0, not -1"),
+        (("optimizer", "param_groups", 0, "eps"), 0, r"param_groups\[0\].eps is 0 and would be divided by"),
+        (("optimizer", "param_groups", 0, "betas"), 0.5, r"param_groups\[0\]: betas must be two numbers, not float"),
+        (("optimizer", "state", 0, "step"), -1, r"state\[0\].step must be an int from 0"),
+        (("optimizer", "state", 0, "exp_avg"), 3, r"state\[0\].exp_avg must be a list"),
+        (("optimizer", "state", 0, "exp_avg_sq", 1), -1.0, r"state\[0\].exp_avg_sq\[1\] is of squares"),
+        (("optimizer", "state", 0, "x"), 1, r"state\[0\].x: Adam remembers no such thing"),
+        (("schedule", "last_epoch"), {}, "last_epoch must be an int"),
+        (("schedule", "T_max"), 0, "T_max must be at least 1, not 0"),
+        (("schedule", "base_lrs"), [0.1, 0.1], "base_lrs has 2 rates for 1 groups"),
+        (("run", "loss"), "\x1b[2J", r"is of another run: loss was \ufffd\[2J and is cross_entropy"),
+    ],
+)
+def test_a_made_up_part_of_a_checkpoint_is_named_and_nothing_has_changed(tmp_path, place, value, text):
+    path = tmp_path / "run.checkpoint"
+
+    def parts():
+        model = network()
+        optimizer = Adam(model.parameters(), lr=0.3)
+        return model, optimizer, CosineAnnealingLR(optimizer, T_max=8)
+
+    model, optimizer, schedule = parts()
+    run(model, optimizer=optimizer, schedule=schedule, checkpoint=path, epochs=1)
+    state = checkpoints.load(path)
+    part = state
+    for key in place[:-1]:
+        part = part[key]
+    part[place[-1]] = value
+    checkpoints.save(path, state)
+    model, optimizer, schedule = parts()
+    before = [x.state_dict() for x in (model, optimizer, schedule)]
+    with pytest.raises(ValueError, match=rf"run\.checkpoint .*{text}"):
+        run(model, optimizer=optimizer, schedule=schedule, checkpoint=path, epochs=2)
+    assert [x.state_dict() for x in (model, optimizer, schedule)] == before
+
+
+def test_random_changes_of_checkpoints_are_refused_or_trained_on(tmp_path):
+    """More of them: python tests/states.py."""
+    originals = states.originals(tmp_path)
+    found = [states.problem(seed, originals, str(tmp_path / "made up")) for seed in range(400)]
+    found += [states.problem_of_loading(seed, originals) or "refused" for seed in range(400)]
+    assert set(found) <= {"refused", "trained on", "diverged"}, [x for x in found if x.startswith("seed")]
+
+
+def test_a_state_with_infinite_squares_goes_on():
+    """What a gradient of 1e200 leaves: the parameter stands still, and the rest trains on."""
+    optimizer = Adam([Value(1.0), Value(2.0)])
+    optimizer.param_groups[0]["params"][0].grad = 1e200
+    optimizer.step()
+    state = json.loads(json.dumps(optimizer.state_dict()))
+    assert state["state"][0]["exp_avg_sq"][0] == math.inf
+    optimizer.load_state_dict(state)
+    optimizer.step()
 
 
 def test_a_checkpoint_nested_too_deep_is_refused(tmp_path):

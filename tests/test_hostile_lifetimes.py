@@ -366,26 +366,32 @@ print(shared.data)
     assert run(code).splitlines()[-1] == "100.0"
 
 
-def test_attributes_that_a_finalizer_sets_while_a_dict_is_made_stay():
-    class Cycle:
-        def __del__(self):
-            target[0].x = 1
-
-    target = [None]
-    threshold = gc.get_threshold()
-    for look in (vars, lambda v: setattr(v, "y", 2)):
-        for _ in range(50):
-            v = target[0] = Value(1.0)
-            c = Cycle()
-            c.me = c
-            gc.disable()
-            del c
-            gc.set_threshold(1)
-            gc.enable()
-            look(v)
-            gc.set_threshold(*threshold)
-            gc.collect()
-            assert vars(v)["x"] == 1
+@pytest.mark.parametrize("look", ["d = v.__dict__", "v.y = 2; d = vars(v)"])
+def test_attributes_that_a_finalizer_sets_while_a_dict_is_made_stay(look):
+    code = f"""
+import gc
+from tapegrad import Value
+class Cycle:
+    def __del__(self):
+        target[0].x = 1
+target = [None]
+lost = 0
+for _ in range(300):
+    v = Value(1.0)
+    target[0] = v
+    c = Cycle()
+    c.me = c
+    gc.disable()
+    del c
+    gc.set_threshold(1)
+    gc.enable()
+    {look}
+    gc.set_threshold(700)
+    gc.collect()
+    lost += "x" not in vars(v)
+print(lost)
+"""
+    assert run(code) == "0\n"
 
 
 def test_a_cycle_through_the_name_of_an_attribute_is_collected(nodes):
@@ -566,7 +572,7 @@ def test_memory_returns_while_recordings_of_two_threads_overlap():
         assert recorded(1.5) == tapegrad.grad(f)(1.5) == pytest.approx(4 * 1.01**100)
 
     overlap(200, work)
-    assert max(sizes) < 20_000
+    assert max(sizes) < 4000
 
 
 def test_a_recording_of_many_turns_does_not_keep_what_it_drops():
@@ -764,3 +770,11 @@ def test_a_leaked_value_stays_one_whoever_has_looked_at_it():
         look()
         with pytest.raises(RuntimeError, match="stored outside"):
             z.backward()
+
+
+def test_operators_assigned_to_the_class_count_for_numbers_on_the_left_too(engine, monkeypatch):
+    Value = engine.Value
+    monkeypatch.setattr(Value, "__add__", lambda self, other: ("add", other))
+    monkeypatch.setattr(Value, "__mul__", lambda self, other: ("mul", other))
+    v = Value(2.0)
+    assert (1 + v, v + 1, 2 * v, v - 1, v / 2) == (("add", 1), ("add", 1), ("mul", 2), ("add", -1), ("mul", 0.5))

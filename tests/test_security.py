@@ -5,11 +5,13 @@ import ast
 import importlib
 import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 import tapegrad
 from tapegrad import draw
+from tapegrad.program import Program, from_bytes
 
 ROOT = Path(__file__).parents[1]
 SOURCES = Path(tapegrad.__file__).parent
@@ -116,3 +118,50 @@ def test_arguments_nested_too_deep_are_a_recursion_error(use):
         x = [x]
     with pytest.raises(RecursionError):
         use(x)
+
+
+class Loud(float):
+    """A number that writes itself."""
+
+    def __format__(self, spec):
+        return '0"]\n  evil [label="<script>$$'
+
+    __str__ = __repr__ = lambda self: format(self, "")
+
+
+class Foreign:
+    """What draw and explain take for a Value."""
+
+    def __init__(self, data, grad, prev=(), op="", label=""):
+        self.data, self.grad, self._prev, self._op, self.label = data, grad, prev, op, label
+        self._local_grads = (Loud(3.0),) * len(prev)
+
+
+@pytest.mark.parametrize("number", ['1"]; x [label="y', "<script>$$\\input", Loud(3.0), "\x1b[2J\u202e", 10**400])
+def test_numbers_of_foreign_values_stay_text_in_every_picture(number):
+    x = Foreign(number, number, label="x")
+    y = Foreign(number, number, (x,), "+", "<b>$$\u202e")
+    drawing = draw(y, names={})
+    for line in drawing.dot().splitlines():
+        if "label=" in line:
+            assert re.fullmatch(r'  \w+ \[label="(?:[^"\\]|\\.)*"(?:, \w+="\w+")?\]', line), line
+        assert "evil" not in line or "&#34;" in line
+    ElementTree.fromstring(drawing.svg())
+    for text in (drawing.svg(), drawing.html().partition('id="data">')[2].partition("</script>")[0]):
+        assert "<script" not in text
+    explanation = tapegrad.explain(y, x, names={})
+    for text in (explanation.latex(), str(explanation)):
+        assert "evil" not in text and text.replace("\n", "").isprintable()
+    assert "<" not in explanation.latex() and "$" not in explanation.latex().replace(r"\$", "")
+
+
+def test_names_in_a_saved_program_are_text_when_it_is_shown():
+    hostile = "\x1b]0;title\x07\x1b[2J\u202ef.py\r\x9b"
+    program = tapegrad.record(lambda x: x * 2.0 if x > 1.0 else x).program(2.0)
+    made = Program(program.graph, program.outputs_at, [(*guard[:2], (hostile, 7)) for guard in program.guards])
+    loaded = from_bytes(made.to_bytes())
+    assert loaded.guards[0][2] == (hostile, 7)  # what it is saved with stays
+    with pytest.raises(ValueError) as caught:
+        loaded([0.0])
+    for text in (str(loaded), "\n".join(loaded.listing()), repr(loaded), str(caught.value), repr(loaded.guards)):
+        assert (text.replace("\n", "").isprintable() and "f.py" in text) or text == repr(loaded)

@@ -6,6 +6,14 @@ A graph is what differentiating and optimising work on; it only ever grows. Node
 from libc.stdint cimport int32_t, uint8_t
 
 
+ctypedef struct Nodes:              # numbers of nodes, taken from a list and checked: see Graph.take
+    int32_t *at
+    Py_ssize_t count
+
+
+cdef int breathe() except -1
+
+
 cdef class Graph:
     cdef uint8_t *op                # operation code; LEAF is a constant, CUSTOM an input
     cdef int32_t *a                 # operands; of an input, a is which one it is
@@ -15,7 +23,7 @@ cdef class Graph:
     cdef readonly int32_t size
     cdef int32_t allocated
     cdef readonly int32_t inputs    # how many inputs there are
-    cdef readonly list origins      # for every node that of the recording it derives from; None where nobody asked
+    cdef list derived_from          # for every node that of the recording it derives from; None where nobody asked
     cdef bint sealed                # part of a program: nothing is added any more
     cdef int32_t origin             # to be noted for the nodes that are made now
 
@@ -32,6 +40,8 @@ cdef class Graph:
     cdef void need_operands(self, uint8_t *needed, int32_t count) noexcept nogil
     cdef Graph like(self)
     cdef int need(self, object node) except -1
-    cdef int need_all(self, list p, list q, list r) except -1
+    cdef int take(self, list nodes, int32_t below, Nodes *taken) except -1
+    cdef tuple optimise(self, list outputs)
+    cdef tuple fuse(self, list outputs)
     cdef void count_uses(self, int32_t i, int32_t *uses) noexcept nogil
     cdef int32_t absorbed(self, int32_t i, const int32_t *uses) noexcept nogil

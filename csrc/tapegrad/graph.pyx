@@ -6,7 +6,10 @@ Differentiation adds nodes to a graph, by the rules of the table, so that what c
 The sums of adjoints are formed in the order of the eager sweep, and nothing here changes a bit of any value; so a
 recorded gradient is the eager one, to the last bit, where both use the same math library.
 """
+import os
+
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from libc.math cimport signbit
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
@@ -19,9 +22,14 @@ from tapegrad.tape cimport Still, Tape, push, push_leaf, room
 from tapegrad import tape as _tape_module
 from tapegrad.rules import parse
 
+cdef extern from "Python.h":
+    void gc_untrack "PyObject_GC_UnTrack"(object)
+    void gc_track "PyObject_GC_Track"(object)
+
 cdef Tape tape = _tape_module.tape
 
 cdef enum:
+    LONG = 0x3fff               # nodes less one after which a long loop lets others through
     MAX_STEPS = 24              # instructions of a rule
     OPERAND_A = -1              # what an instruction names besides earlier instructions
     OPERAND_B = -2
@@ -53,10 +61,14 @@ def _label_code(str label):
     return label_code(label)
 
 
-cdef int read_rules() except -1:
+cdef int need_rules() except -1:
+    """Read the rules, if that has not been done. Code of Python runs."""
     global rules
-    cdef Rule *fresh = <Rule *>zeroed(2 * ALL_COUNT, sizeof(Rule))
+    cdef Rule *fresh
     cdef int op, which
+    if rules != NULL:
+        return 0
+    fresh = <Rule *>zeroed(2 * ALL_COUNT, sizeof(Rule))
     try:
         for op in range(CUSTOM + 1, ALL_COUNT):
             for which in range(2):
@@ -64,30 +76,43 @@ cdef int read_rules() except -1:
     except BaseException:
         PyMem_RawFree(fresh)
         raise
-    rules = fresh
+    if rules == NULL:
+        rules = fresh
+    else:                       # somebody was here meanwhile
+        PyMem_RawFree(fresh)
     return 0
 
 
 cdef int read_rule(Rule *rule, list instructions) except -1:
-    cdef int k = 0, numbers = 0, position
+    cdef int k = 0, numbers = 0, position, op
     cdef int32_t operand[3]
-    if len(instructions) > MAX_STEPS:
-        raise ValueError("ops.h: a derivative is too long")
+    cdef int32_t earlier
     for instruction in instructions:
-        rule.op[k] = instruction[0]
+        if k == MAX_STEPS or len(instruction) > 4:
+            raise ValueError("ops.h: a derivative is too long")
+        op = instruction[0]
+        if op != -1 and not CUSTOM < op < ALL_COUNT:
+            raise ValueError(f"ops.h: there is no operation {op}")
+        rule.op[k] = op
         operand[0] = operand[1] = operand[2] = OPERAND_A
-        for position in range(1, len(instruction)):
-            x = instruction[position]
+        position = 0
+        for x in instruction[1:4]:
             if isinstance(x, str):
-                operand[position - 1] = OPERAND_A if x == "a" else OPERAND_B if x == "b" else OPERAND_Y
-            elif isinstance(x, float):
+                operand[position] = OPERAND_A if x == "a" else OPERAND_B if x == "b" else OPERAND_Y
+            elif isinstance(x, float) and numbers < MAX_STEPS:
                 rule.numbers[numbers] = x
-                operand[position - 1] = NUMBER - numbers
+                operand[position] = NUMBER - numbers
                 numbers += 1
             else:
-                operand[position - 1] = x
+                earlier = x
+                if not 0 <= earlier < k:
+                    raise ValueError(f"ops.h: a derivative uses step {earlier} in step {k}")
+                operand[position] = earlier
+            position += 1
         rule.x[k], rule.y[k], rule.z[k] = operand[0], operand[1], operand[2]
         k += 1
+    if k == 0:
+        raise ValueError("ops.h: a derivative without a step")
     rule.count = k
     return 0
 
@@ -122,11 +147,35 @@ cdef int need_int(object node) except -1:
     return 0
 
 
+cdef int breathe() except -1:
+    """Let other threads and Ctrl-C through. Code of the program may run: what was read before may be otherwise now."""
+    with nogil:
+        pass
+    PyErr_CheckSignals()
+    return 0
+
+
+cdef Graph hidden(Graph g):
+    """g, out of sight of whoever asks the garbage collector for objects, until it is whole: see `shown`."""
+    gc_untrack(g)
+    return g
+
+
+cdef Graph shown(Graph g):
+    gc_track(g)
+    return g
+
+
 cdef class Graph:
     """The operations of a recorded function."""
 
     def __cinit__(self):
         self.origin = -1
+
+    @property
+    def origins(self):
+        """For every node that of the recording it derives from; None where nobody asked."""
+        return None if self.derived_from is None else list(self.derived_from)
 
     def __dealloc__(self):
         PyMem_RawFree(self.op)
@@ -157,8 +206,8 @@ cdef class Graph:
             raise TypeError("the graph of a program cannot be changed")
         if i == self.allocated:
             self.grow(1)
-        if self.origins is not None:        # first, because it may fail
-            self.origins.append(self.origin if self.origin >= 0 else i)
+        if self.derived_from is not None:       # first, because it may fail
+            self.derived_from.append(self.origin if self.origin >= 0 else i)
         self.op[i] = <uint8_t>op
         self.a[i] = a
         self.b[i] = b
@@ -185,9 +234,10 @@ cdef class Graph:
     def input_nodes(self):
         """The nodes of the inputs, in their order."""
         cdef int32_t i
-        cdef list nodes = [None] * self.inputs
+        cdef int32_t inputs = self.inputs
+        cdef list nodes = [None] * inputs       # code may run here
         for i in range(self.size):
-            if self.op[i] == CUSTOM and self.a[i] < self.inputs:
+            if self.op[i] == CUSTOM and self.a[i] < inputs:
                 nodes[self.a[i]] = i
         return nodes
 
@@ -201,24 +251,31 @@ cdef class Graph:
 
     def used(self, list nodes not None):
         """For every node whether it is one of these or what they are computed from, as bytes."""
-        cdef bytes needed = PyBytes_FromStringAndSize(NULL, self.size)     # nobody else sees it before it is filled
+        cdef int32_t count = self.size
+        cdef bytes needed = PyBytes_FromStringAndSize(NULL, count)     # nobody else sees it before it is filled
         cdef uint8_t *flags = <uint8_t *>PyBytes_AS_STRING(needed)
-        memset(flags, 0, self.size)
-        for node in nodes:
-            self.need(node)
-            flags[<int32_t>node] = 1
-        self.need_operands(flags, self.size)
+        cdef Nodes wanted
+        cdef Py_ssize_t k
+        memset(flags, 0, count)
+        self.take(nodes, count, &wanted)
+        for k in range(wanted.count):
+            flags[wanted.at[k]] = 1
+        PyMem_RawFree(wanted.at)
+        self.need_operands(flags, count)
         return needed
 
     def evaluate(self, const double[::1] x not None):
         """The value of every node where the inputs are x, as a list."""
         cdef int32_t i
         cdef list out = []
-        cdef double *v = <double *>scratch(self.size, sizeof(double))
+        cdef int32_t count = self.size
+        cdef double *v = <double *>scratch(count, sizeof(double))
         try:
             if x.shape[0] != self.inputs:
                 raise ValueError(f"{x.shape[0]} numbers for {self.inputs} inputs")
-            for i in range(self.size):
+            for i in range(count):
+                if i & LONG == LONG:
+                    breathe()
                 if self.op[i] == LEAF:
                     v[i] = self.value[i]
                 elif self.op[i] == CUSTOM:
@@ -232,17 +289,19 @@ cdef class Graph:
 
     def arrays(self):
         """(codes, a, b, c, values) as bytes, int32 and float64 in the byte order of this machine."""
-        return (<char *>self.op)[:self.size], (<char *>self.a)[:4 * self.size], (<char *>self.b)[:4 * self.size], \
-            (<char *>self.c)[:4 * self.size], (<char *>self.value)[:8 * self.size]
+        cdef Py_ssize_t n = self.size
+        return (<char *>self.op)[:n], (<char *>self.a)[:4 * n], (<char *>self.b)[:4 * n], (<char *>self.c)[:4 * n], \
+            (<char *>self.value)[:8 * n]
 
     @staticmethod
     def from_arrays(const uint8_t[::1] codes not None, const int32_t[::1] a not None, const int32_t[::1] b not None,
                     const int32_t[::1] c not None, const double[::1] values not None):
         """The graph of such arrays; a ValueError where they are none."""
-        cdef Graph g = Graph.__new__(Graph)
+        cdef Graph g = hidden(Graph.__new__(Graph))
         cdef Py_ssize_t n = codes.shape[0]
         cdef Py_ssize_t i
-        cdef int operands
+        cdef int op, operands
+        cdef int32_t p, q, r
         cdef bytes marks
         cdef uint8_t *seen
         if a.shape[0] != n or b.shape[0] != n or c.shape[0] != n or values.shape[0] != n or n > 1000000000:
@@ -251,30 +310,51 @@ cdef class Graph:
         seen = <uint8_t *>PyBytes_AS_STRING(marks)
         memset(seen, 0, n)
         for i in range(n):
-            if codes[i] >= ALL_COUNT:
-                raise ValueError(f"node {i}: there is no operation {codes[i]}")
-            operands = table[codes[i]].operands
-            if operands and not 0 <= a[i] < i or operands >= BINARY and not 0 <= b[i] < i \
-                    or operands == TERNARY and not 0 <= c[i] < i:
+            if i & LONG == LONG:
+                breathe()
+            op, p, q, r = codes[i], a[i], b[i], c[i]        # once: somebody may write to the arrays meanwhile
+            if op >= ALL_COUNT:
+                raise ValueError(f"node {i}: there is no operation {op}")
+            operands = table[op].operands
+            if operands and not 0 <= p < i or operands >= BINARY and not 0 <= q < i \
+                    or operands == TERNARY and not 0 <= r < i:
                 raise ValueError(f"node {i} must be made of nodes before it")
-            if codes[i] == CUSTOM:
-                if not 0 <= a[i] < n or seen[a[i]]:
-                    raise ValueError(f"node {i} is input {a[i]}, which there is already or cannot be")
-                seen[a[i]] = 1
+            if op == CUSTOM:
+                if not 0 <= p < n or seen[p]:
+                    raise ValueError(f"node {i} is input {p}, which there is already or cannot be")
+                seen[p] = 1
                 g.inputs += 1
-            g.add(codes[i], a[i] if operands or codes[i] == CUSTOM else 0, b[i] if operands >= BINARY else 0,
-                  c[i] if operands == TERNARY else 0)
-            g.value[i] = values[i] if codes[i] == LEAF else 0.0
+            g.add(op, p if operands or op == CUSTOM else 0, q if operands >= BINARY else 0, r if operands == TERNARY else 0)
+            g.value[i] = values[i] if op == LEAF else 0.0
         for i in range(g.inputs):
             if not seen[i]:
                 raise ValueError("the inputs of a graph must be numbered from 0 without a gap")
-        return g
+        return shown(g)
 
     cdef int need(self, object node) except -1:
         """An IndexError unless that is a node of this graph."""
         need_int(node)
         if not 0 <= <Py_ssize_t>node < self.size:
             raise IndexError(f"there is no node {node} in a graph of {self.size}")
+        return 0
+
+    cdef int take(self, list nodes, int32_t below, Nodes *taken) except -1:
+        """Take the numbers of these nodes, which must be below `below`, into memory that nobody else sees: the list may be
+        another as soon as any code has run. Who has taken them frees them."""
+        cdef int32_t *at = <int32_t *>scratch(len(nodes), sizeof(int32_t))
+        taken.count = 0
+        try:
+            for node in nodes:                  # no code runs in here: the list is as long as it was
+                need_int(node)
+                if not 0 <= <Py_ssize_t>node < below:
+                    raise IndexError(f"there is no node {node} in a graph of {below}")
+                at[taken.count] = node
+                taken.count += 1
+        except BaseException:
+            taken.count = 0
+            PyMem_RawFree(at)
+            raise
+        taken.at = at
         return 0
 
     def new_input(self):
@@ -320,8 +400,6 @@ cdef class Graph:
         cdef int op = self.op[i]
         cdef Rule *rule
         cdef double d
-        if rules == NULL:
-            read_rules()
         rule = &rules[2 * op + which]
         if rule.op[0] == -1 and rule.x[0] <= NUMBER:
             d = rule.numbers[0]
@@ -381,83 +459,100 @@ cdef class Graph:
             elif operands == TERNARY:
                 active[i] |= active[self.b[i]] | active[self.c[i]]
 
-    cdef int need_all(self, list p, list q, list r) except -1:
-        if p is None or q is None or r is None or len(p) != len(q):
-            raise ValueError("as many seeds or tangents are needed as there are outputs or inputs")
-        for nodes in (p, q, r):
-            for node in nodes:
-                self.need(node)
-        return 0
-
-    def reverse(self, list outputs, list seeds, list inputs):
+    def reverse(self, list outputs not None, list seeds not None, list inputs not None):
         """Add the reverse sweep: for each of `inputs` the node of sum(seed * d output / d input)."""
-        cdef int32_t count = self.size
-        cdef int32_t i, g, first = count
-        cdef int32_t origin = self.origin
         cdef list out = []
-        cdef int32_t *adjoint = <int32_t *>scratch(count, sizeof(int32_t))
+        cdef Nodes ends = Nodes(NULL, 0), given = Nodes(NULL, 0), starts = Nodes(NULL, 0)
+        cdef int32_t *adjoint = NULL
         cdef uint8_t *active = NULL
+        cdef int32_t i, g, origin, count, first
+        cdef Py_ssize_t k
+        need_rules()
+        origin = self.origin
+        first = count = self.size               # and from here on no code runs until all is taken
         try:
+            self.take(outputs, count, &ends)
+            self.take(seeds, count, &given)
+            self.take(inputs, count, &starts)
+            if ends.count != given.count:
+                raise ValueError(f"{given.count} seeds for {ends.count} outputs")
+            adjoint = <int32_t *>scratch(count, sizeof(int32_t))
             active = <uint8_t *>zeroed(count, 1)
-            self.need_all(outputs, seeds, inputs)
             for i in range(count):
                 adjoint[i] = -1
-            for node in inputs:
-                i = node
-                active[i] = 1
-                first = min(first, i)
+            for k in range(starts.count):
+                active[starts.at[k]] = 1
+                first = min(first, starts.at[k])
             self.depends(active, first, count)
-            for node, seed in zip(outputs, seeds):
-                self.accumulate(adjoint, node, seed)
+            for k in range(ends.count):
+                self.accumulate(adjoint, ends.at[k], given.at[k])
             for i in range(count - 1, -1, -1):
+                if i & LONG == LONG:
+                    breathe()
                 g = adjoint[i]
                 if g >= 0 and active[i] and self.op[i] > CUSTOM:
-                    if self.origins is not None:
-                        self.origin = self.origins[i]
+                    if self.derived_from is not None:
+                        self.origin = self.derived_from[i]
                     self.pull(i, g, adjoint, active)
-            for node in inputs:
-                i = node
+            for k in range(starts.count):
+                i = starts.at[k]
                 out.append(self.constant(0.0) if adjoint[i] < 0 else adjoint[i])
         finally:
             self.origin = origin
+            PyMem_RawFree(ends.at)
+            PyMem_RawFree(given.at)
+            PyMem_RawFree(starts.at)
             PyMem_RawFree(adjoint)
             PyMem_RawFree(active)
         return out
 
-    def forward(self, list inputs, list tangents, list outputs):
+    def forward(self, list inputs not None, list tangents not None, list outputs not None):
         """Add the forward sweep: for each of `outputs` the node of sum(d output / d input * tangent)."""
-        cdef int32_t count = self.size
-        cdef int32_t i, first = count
-        cdef int32_t origin = self.origin
         cdef list out = []
-        cdef int32_t *tangent = <int32_t *>scratch(count, sizeof(int32_t))
+        cdef Nodes starts = Nodes(NULL, 0), given = Nodes(NULL, 0), ends = Nodes(NULL, 0)
+        cdef int32_t *tangent = NULL
         cdef uint8_t *active = NULL
         cdef uint8_t *needed = NULL
+        cdef int32_t i, origin, count, first
+        cdef Py_ssize_t k
+        need_rules()
+        origin = self.origin
+        first = count = self.size               # see reverse
         try:
+            self.take(inputs, count, &starts)
+            self.take(tangents, count, &given)
+            self.take(outputs, count, &ends)
+            if starts.count != given.count:
+                raise ValueError(f"{given.count} tangents for {starts.count} inputs")
+            tangent = <int32_t *>scratch(count, sizeof(int32_t))
             active = <uint8_t *>zeroed(count, 1)
             needed = <uint8_t *>zeroed(count, 1)
-            self.need_all(inputs, tangents, outputs)
             for i in range(count):
                 tangent[i] = -1
-            for node, t in zip(inputs, tangents):
-                i = node
+            for k in range(starts.count):
+                i = starts.at[k]
                 active[i] = 1
-                tangent[i] = t
+                tangent[i] = given.at[k]
                 first = min(first, i)
             self.depends(active, first, count)
-            for node in outputs:
-                needed[<int32_t>node] = 1
+            for k in range(ends.count):
+                needed[ends.at[k]] = 1
             self.need_operands(needed, count)
             for i in range(count):
+                if i & LONG == LONG:
+                    breathe()
                 if active[i] and needed[i] and tangent[i] < 0 and self.op[i] > CUSTOM:
-                    if self.origins is not None:
-                        self.origin = self.origins[i]
+                    if self.derived_from is not None:
+                        self.origin = self.derived_from[i]
                     tangent[i] = self.push_tangent(i, tangent)
-            for node in outputs:
-                i = node
+            for k in range(ends.count):
+                i = ends.at[k]
                 out.append(self.constant(0.0) if tangent[i] < 0 else tangent[i])
         finally:
             self.origin = origin
+            PyMem_RawFree(starts.at)
+            PyMem_RawFree(given.at)
+            PyMem_RawFree(ends.at)
             PyMem_RawFree(tangent)
             PyMem_RawFree(active)
             PyMem_RawFree(needed)
@@ -482,27 +577,37 @@ cdef class Graph:
     def optimised(self, list outputs not None):
         """The graph of these outputs alone, and where they are in it: what does not matter left out, constants folded,
         what occurs twice computed once. The values stay what they are, to the last bit."""
-        cdef Shared shared = Shared.__new__(Shared)
+        return self.optimise(outputs)
+
+    cdef tuple optimise(self, list outputs):    # ours, whatever the program makes of Graph.optimised
+        cdef Shared shared = hidden(Shared.__new__(Shared))
         cdef list places = []
-        cdef uint8_t *live = <uint8_t *>zeroed(self.size, 1)
+        cdef Nodes wanted = Nodes(NULL, 0)
+        cdef uint8_t *live = NULL
         cdef int32_t *moved = NULL
-        cdef int32_t i
+        cdef int32_t i, inputs, count
+        cdef Py_ssize_t k
         cdef int operands
+        if self.derived_from is not None:
+            shared.derived_from = []
+        count = self.size                       # no code runs until the outputs are taken
+        inputs = self.inputs
         try:
-            moved = <int32_t *>scratch(self.size, sizeof(int32_t))
-            for node in outputs:
-                self.need(node)
-                live[<int32_t>node] = 1
-            self.need_operands(live, self.size)
-            shared.reserve(self.size)
-            if self.origins is not None:
-                shared.origins = []
-            for i in range(self.size):
+            self.take(outputs, count, &wanted)
+            live = <uint8_t *>zeroed(count, 1)
+            moved = <int32_t *>scratch(count, sizeof(int32_t))
+            for k in range(wanted.count):
+                live[wanted.at[k]] = 1
+            self.need_operands(live, count)
+            shared.reserve(count)
+            for i in range(count):
+                if i & LONG == LONG:
+                    breathe()
                 if self.op[i] == CUSTOM:
                     moved[i] = shared.add(CUSTOM, self.a[i])       # inputs stay, used or not
                 elif live[i]:
-                    if self.origins is not None:
-                        shared.origin = self.origins[i]
+                    if self.derived_from is not None:
+                        shared.origin = self.derived_from[i]
                     operands = table[self.op[i]].operands
                     if self.op[i] == LEAF:
                         moved[i] = shared.number(self.value[i])
@@ -510,47 +615,58 @@ cdef class Graph:
                         moved[i] = shared.simplified(self.op[i], moved[self.a[i]],
                                                      moved[self.b[i]] if operands >= BINARY else 0,
                                                      moved[self.c[i]] if operands == TERNARY else 0)
-            shared.inputs = self.inputs
-            for node in outputs:
-                places.append(moved[<int32_t>node])
+            shared.inputs = inputs
+            for k in range(wanted.count):
+                places.append(moved[wanted.at[k]])
         finally:
+            PyMem_RawFree(wanted.at)
             PyMem_RawFree(live)
             PyMem_RawFree(moved)
-        return shared.fused(places)
+        return shared.fuse(places)
 
     cdef Graph like(self):
-        """An empty graph with the same number of inputs to come."""
-        cdef Graph out = Graph.__new__(Graph)
-        if self.origins is not None:
-            out.origins = []
+        """An empty graph with the same number of inputs to come, hidden until it is whole."""
+        cdef Graph out = hidden(Graph.__new__(Graph))
+        if self.derived_from is not None:
+            out.derived_from = []
         return out
 
     def fused(self, list outputs not None):
         """The same graph and outputs, with a product that only one sum uses made part of that sum."""
+        return self.fuse(outputs)
+
+    cdef tuple fuse(self, list outputs):
         cdef Graph out = self.like()
         cdef list places = []
-        cdef int32_t *uses = <int32_t *>zeroed(self.size, sizeof(int32_t))
+        cdef Nodes wanted = Nodes(NULL, 0)
+        cdef int32_t *uses = NULL
         cdef int32_t *moved = NULL
         cdef uint8_t *live = NULL
-        cdef int32_t i, a, b, product
+        cdef int32_t i, a, b, product, inputs, count
+        cdef Py_ssize_t k
         cdef int op
+        count = self.size                       # no code runs until the outputs are taken
+        inputs = self.inputs
         try:
-            live = <uint8_t *>zeroed(self.size, 1)
-            moved = <int32_t *>scratch(self.size, sizeof(int32_t))
-            for node in outputs:
-                self.need(node)
-                live[<int32_t>node] = 1
-                uses[<int32_t>node] += 2                    # by us, and not by a sum
-            self.need_operands(live, self.size)
-            for i in range(self.size):
+            self.take(outputs, count, &wanted)
+            uses = <int32_t *>zeroed(count, sizeof(int32_t))
+            live = <uint8_t *>zeroed(count, 1)
+            moved = <int32_t *>scratch(count, sizeof(int32_t))
+            for k in range(wanted.count):
+                live[wanted.at[k]] = 1
+                uses[wanted.at[k]] += 2                     # by us, and not by a sum
+            self.need_operands(live, count)
+            for i in range(count):
                 if live[i]:
                     self.count_uses(i, uses)
-            for i in range(self.size):                      # live becomes 2 for a product that a sum takes in
+            for i in range(count):                          # live becomes 2 for a product that a sum takes in
                 if live[i] and (self.op[i] == ADD or self.op[i] == SUB):
                     product = self.absorbed(i, uses)
                     if product >= 0:
                         live[product] = 2
-            for i in range(self.size):
+            for i in range(count):
+                if i & LONG == LONG:
+                    breathe()
                 moved[i] = -1
                 if self.op[i] == CUSTOM:
                     moved[i] = out.add(CUSTOM, self.a[i])
@@ -560,8 +676,8 @@ cdef class Graph:
                 op = self.op[i]
                 a = self.a[i]
                 b = self.b[i]
-                if self.origins is not None:
-                    out.origin = self.origins[i]
+                if self.derived_from is not None:
+                    out.origin = self.derived_from[i]
                 if op == LEAF:
                     moved[i] = out.constant(self.value[i])
                 elif (op == ADD or op == SUB) and self.absorbed(i, uses) >= 0:
@@ -572,14 +688,15 @@ cdef class Graph:
                 else:
                     moved[i] = out.add(op, moved[a], moved[b] if table[op].operands >= BINARY else 0,
                                        moved[self.c[i]] if table[op].operands == TERNARY else 0)
-            out.inputs = self.inputs
-            for node in outputs:
-                places.append(moved[<int32_t>node])
+            out.inputs = inputs
+            for k in range(wanted.count):
+                places.append(moved[wanted.at[k]])
         finally:
+            PyMem_RawFree(wanted.at)
             PyMem_RawFree(uses)
             PyMem_RawFree(moved)
             PyMem_RawFree(live)
-        return out, places
+        return shown(out), places
 
     cdef void count_uses(self, int32_t i, int32_t *uses) noexcept nogil:
         cdef int operands = table[self.op[i]].operands
@@ -602,11 +719,26 @@ cdef class Graph:
         return -1
 
 
-cdef inline uint64_t mixed(uint64_t x) noexcept nogil:
-    """splitmix64's finaliser (Steele, Lea and Flood, 2014)."""
-    x = (x ^ (x >> 30)) * <uint64_t>0xbf58476d1ce4e5b9
-    x = (x ^ (x >> 27)) * <uint64_t>0x94d049bb133111eb
-    return x ^ (x >> 31)
+cdef uint64_t key[7]            # of this process alone: nobody can choose constants for a file that all come to one place
+
+cdef int draw_key() except -1:
+    cdef bytes random = os.urandom(sizeof(key))
+    if len(random) != sizeof(key):
+        raise RuntimeError("os.urandom gives another number of bytes than it was asked for")
+    memcpy(key, PyBytes_AS_STRING(random), sizeof(key))
+    return 0
+
+
+draw_key()
+
+
+cdef inline uint64_t hashed(int op, int32_t a, int32_t b, int32_t c, uint64_t bits) noexcept nogil:
+    """A multilinear hash, which is strongly universal in its upper half: whoever does not know the key cannot find nodes
+    that collide more often than by chance (Lemire and Kaser, 2014). The rest is for nodes with neighbouring operands."""
+    cdef uint64_t h = key[0] + key[1] * <uint32_t>op + key[2] * <uint32_t>a + key[3] * <uint32_t>b + key[4] * <uint32_t>c
+    h += key[5] * <uint32_t>bits + key[6] * (bits >> 32)
+    h = (h ^ h >> 32) * <uint64_t>0x9e3779b97f4a7c15
+    return h ^ h >> 32
 
 
 cdef class Shared(Graph):
@@ -633,7 +765,7 @@ cdef class Shared(Graph):
         cdef uint64_t place
         cdef int32_t i
         memcpy(&bits, &x, sizeof(double))
-        place = mixed(mixed(<uint64_t>op | <uint64_t>a << 8) ^ (<uint64_t>b << 32 | <uint64_t><uint32_t>c) ^ bits)
+        place = hashed(op, a, b, c, bits)
         while True:
             place &= self.mask
             i = self.buckets[place]
@@ -734,33 +866,34 @@ def from_tape(list inputs not None, list roots not None, int32_t start, bint ori
     """The graph of the tape's nodes `roots`, given by number, as (graph, roots, others): `inputs` are its first inputs;
     `others` lists the nodes before `start` that were found, which are inputs as well. The nodes come in the order of the
     eager sweep. Nodes must be held still meanwhile (`Still`)."""
-    cdef Graph g = Graph.__new__(Graph)
+    cdef Graph g = hidden(Graph.__new__(Graph))
     cdef dict older = {}
     cdef list others = []
     cdef list numbers = [] if origins else None
     cdef list found = []
     cdef Still still = Still()
-    cdef int32_t span
+    cdef int32_t end, span              # what is pushed while this goes on does not belong to it
     cdef int32_t *place = NULL
     cdef int32_t i
     still.begin()
     try:
-        span = max(tape.size - start, 0)
+        end = tape.size
+        span = max(end - start, 0)
         place = <int32_t *>scratch(span + 1, sizeof(int32_t))
         for i in range(span):
             place[i] = -1
-        if not 0 < start <= tape.size:
+        if not 0 < start <= end:
             raise ValueError(f"there is no node {start}")
         for node in inputs:
             need_int(node)
-            if not start <= <Py_ssize_t>node < tape.size:
+            if not start <= <Py_ssize_t>node < end:
                 raise ValueError(f"there is no node {node} from {start} on")
             place[<int32_t>node - start] = g.input()
             if origins:
                 numbers.append(node)
         for root in roots:
             need_int(root)
-            if not 0 < <Py_ssize_t>root < tape.size:
+            if not 0 < <Py_ssize_t>root < end:
                 raise ValueError(f"there is no node {root}")
             if <int32_t>root < start:
                 found.append(of_older(g, root, older, others, numbers))
@@ -771,8 +904,8 @@ def from_tape(list inputs not None, list roots not None, int32_t start, bint ori
         PyMem_RawFree(place)
         still.end()
     if origins:
-        g.origins = numbers
-    return g, found, others
+        g.derived_from = numbers
+    return shown(g), found, others
 
 
 cdef int visit(Graph g, int32_t root, int32_t start, int32_t *place, dict older, list others, list numbers) except -1:
@@ -823,6 +956,8 @@ cdef int visit(Graph g, int32_t root, int32_t start, int32_t *place, dict older,
             for k in range(3 if operands == TERNARY else 2 if operands == BINARY or operands == PARAM else 1):
                 operand[k] = of_older(g, operand[k], older, others, numbers) if operand[k] < start else \
                     place[operand[k] - start]
+                if operand[k] < 0:
+                    raise ValueError(f"node {u} is not made of what it was made of a moment ago")
             if operands == UNARY:
                 operand[1] = 0
             if operands != TERNARY:
@@ -851,32 +986,39 @@ def to_tape(Graph g not None, list inputs not None, list nodes not None):
     tape that are `nodes`. Nodes must be held still until they have Values (`Still`)."""
     cdef list places = []
     cdef Still still = Still()
+    cdef int32_t count = g.size
+    cdef Nodes wanted = Nodes(NULL, 0)
     cdef uint8_t *needed = NULL
     cdef int32_t *place = NULL
-    cdef int32_t i, a, b, c
+    cdef int32_t i, a, b, c, pushed = 0
+    cdef Py_ssize_t k
     cdef int op, operands
     cdef double x
     still.begin()
     try:
-        needed = <uint8_t *>zeroed(g.size, 1)
-        place = <int32_t *>scratch(g.size, sizeof(int32_t))
-        for node in nodes:
-            g.need(node)
-            needed[<int32_t>node] = 1
+        g.take(nodes, count, &wanted)
+        needed = <uint8_t *>zeroed(count, 1)
+        place = <int32_t *>scratch(count, sizeof(int32_t))
+        for k in range(wanted.count):
+            needed[wanted.at[k]] = 1
+        g.need_operands(needed, count)
+        for i in range(count):
+            place[i] = 0
+            if needed[i] and g.op[i] != CUSTOM:
+                pushed += 2 if g.op[i] == SELECT else 1
+        room(tape, pushed)                      # code may run; afterwards none does until all is pushed
         if len(inputs) < g.inputs:
             raise ValueError(f"{len(inputs)} nodes for {g.inputs} inputs")
         for node in inputs:
             need_int(node)
             if not 0 < <Py_ssize_t>node < tape.size:
                 raise ValueError(f"there is no node {node}")
-        g.need_operands(needed, g.size)
-        for i in range(g.size):
+        for i in range(count):
             op = g.op[i]
             if op == CUSTOM:
                 place[i] = inputs[g.a[i]]
             if op == CUSTOM or not needed[i]:
                 continue
-            room(tape, 2)
             if op == LEAF:
                 place[i] = push_leaf(tape, g.value[i], FLOAT)
                 continue
@@ -893,10 +1035,11 @@ def to_tape(Graph g not None, list inputs not None, list nodes not None):
                 place[i] = push(tape, op, b if tape.value[a] != 0.0 else c, c if tape.value[a] != 0.0 else b, x, FLOAT)
             else:
                 place[i] = push(tape, op, a, b, x, FLOAT)
-        for node in nodes:
-            places.append(place[<int32_t>node])
+        for k in range(wanted.count):
+            places.append(place[wanted.at[k]])
         return places
     finally:
+        PyMem_RawFree(wanted.at)
         PyMem_RawFree(needed)
         PyMem_RawFree(place)
         still.end()

@@ -9,12 +9,14 @@ again when their number is not needed any more. Values are the same bits in any 
 """
 import os
 
+cimport cython
 from cpython.buffer cimport (PyBUF_FORMAT, PyBUF_STRIDED, PyBUF_STRIDED_RO, PyBuffer_Release, PyObject_GetBuffer)
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
+from cpython.unicode cimport PyUnicode_FromObject
 from libc.stdint cimport (int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t)
 from libc.string cimport memcpy
 
-from tapegrad.graph cimport Graph
+from tapegrad.graph cimport Graph, breathe
 from tapegrad.ops cimport ALL_COUNT, BINARY, COPY, CUSTOM, LEAF, TERNARY, table
 
 
@@ -49,6 +51,11 @@ cdef extern from "lanes.h" nogil:
                                   double *v, double *y)
 
 
+cdef extern from "Python.h":
+    void gc_untrack "PyObject_GC_UnTrack"(object)
+    void gc_track "PyObject_GC_Track"(object)
+
+
 find_kernels(os.environ.get("TAPEGRAD_AVX2") != "0", os.environ.get("TAPEGRAD_VECTOR_MATH") != "0")
 
 BUILT_KERNELS = ("plain", "avx2") if BUILT_AVX2 else ("plain",)     # in this build, and then what is used on this machine
@@ -67,6 +74,7 @@ cdef void *memory(size_t count, size_t width) except NULL:
 
 
 cdef enum:
+    LONG = 0x3fff               # nodes less one after which a long loop lets others through
     SPARE = 4                   # workspaces kept
     UNEVEN = 255
     MIXED = 254
@@ -113,8 +121,9 @@ cdef class Program:
         cdef list nodes = []
         cdef list kept = []                 # loops and no comprehensions: see value.pyx
         cdef list optimised
+        gc_untrack(self)                    # nobody finds it, through the garbage collector, before it is whole
         for node, outcome, (file, line) in guards:
-            kept.append((int(node), float(outcome), (str(file), int(line))))
+            kept.append((int(node), float(outcome), (PyUnicode_FromObject(str(file)), int(line))))
         for node in outputs:
             nodes.append(int(node))
         for node, _, _ in kept:
@@ -126,7 +135,7 @@ cdef class Program:
         self.recorded = count_operations(graph) if recorded is None else recorded
         if self.recorded < 0:
             raise ValueError(f"recorded cannot be {recorded}")
-        self.graph, optimised = graph.optimised(nodes)
+        self.graph, optimised = graph.optimise(nodes)
         self.graph.sealed = True
         self.inputs = graph.inputs
         self.out_count = len(optimised) - len(guards)
@@ -136,13 +145,14 @@ cdef class Program:
             del optimised[self.out_count:]
             for node, _, _ in self.guards:
                 optimised.append(node)
-            self.graph, optimised = self.graph.optimised(optimised)
+            self.graph, optimised = self.graph.optimise(optimised)
             self.graph.sealed = True
             self.outputs_at = tuple(optimised[:self.out_count])
             self.guards = self.still_open(self.guards, optimised[self.out_count:])
         self.guard_count = len(self.guards)
         self.operations = count_operations(self.graph)
         self.arrange()
+        gc_track(self)
 
     cdef bint guards_a_number(self, list nodes) except -1:
         for node in nodes:
@@ -185,13 +195,11 @@ cdef class Program:
         return to_bytes(self)
 
     def save(self, path):
-        """Write the program to a file, which `tapegrad.load` reads, in any process and on any machine."""
-        data = self.to_bytes()
-        file = open(path, "wb")     # no `with`, in which Cython's code crashes where there is no memory for a traceback
-        try:
-            file.write(data)
-        finally:
-            file.close()
+        """Write the program to a file, which `tapegrad.load` reads, in any process and on any machine: the file is there
+        whole or, whatever happens, as it was."""
+        from tapegrad.files import write_whole
+
+        write_whole(path, self.to_bytes())
 
     def __reduce__(self):
         return from_bytes, (self.to_bytes(),)
@@ -209,10 +217,13 @@ cdef class Program:
         cdef int32_t i, j, k, deepest = 0, constants = 0, count = 0
         cdef int operands
         cdef int32_t highest
+        cdef int32_t rest = LONG
         try:
             order = <int32_t *>memory(n, sizeof(int32_t))
             slot = <int32_t *>memory(n, sizeof(int32_t))
             for i in range(n):
+                if i & LONG == LONG:
+                    breathe()
                 operands = table[g.op[i]].operands
                 if operands:
                     highest = level[g.a[i]]
@@ -245,6 +256,9 @@ cdef class Program:
             sorted_run = <Operands *>memory(count, sizeof(Operands))
             k = 0
             while k < count:
+                if k >= rest:
+                    rest = k + LONG
+                    breathe()
                 i = order[k]
                 j = k
                 operands = table[g.op[i]].operands
@@ -385,13 +399,18 @@ cdef class Program:
     def run(self, const double[::1] x not None, double[::1] out not None):
         """Compute the outputs at x into out, without allocating; None, or (guard, outcome) of the first guard that comes
         out differently, where out is not to be used."""
-        cdef double *v
-        cdef int32_t k, failed = -1
-        cdef double outcome = 0.0
+        cdef int32_t failed
+        cdef double outcome
         if x.shape[0] != self.inputs or out.shape[0] != self.out_count:
             raise ValueError(f"a program of {self.inputs} inputs and {self.out_count} outputs was given arrays of "
                              f"{x.shape[0]} and {out.shape[0]}")
-        v = self.workspace()
+        failed = self.compute(&x[0], &out[0], &outcome)
+        return None if failed < 0 else (failed, outcome)
+
+    cdef int32_t compute(self, const double *x, double *out, double *outcome) except -2:
+        """The outputs at x; of guards the first that comes out differently, or -1, and what comes out."""
+        cdef int32_t k, failed = -1
+        cdef double *v = self.workspace()
         with nogil:
             for k in range(self.inputs):
                 v[k] = x[k]
@@ -399,12 +418,12 @@ cdef class Program:
             for k in range(self.guard_count):
                 if v[self.out[self.out_count + k]] != self.outcomes[k]:
                     failed = k
-                    outcome = v[self.out[self.out_count + k]]
+                    outcome[0] = v[self.out[self.out_count + k]]
                     break
             for k in range(self.out_count):
                 out[k] = v[self.out[k]]
         self.give_back(v)
-        return None if failed < 0 else (failed, outcome)
+        return failed
 
     def __call__(self, x):
         """The outputs at x, a sequence of `inputs` numbers, as an array of float64."""
@@ -414,9 +433,8 @@ cdef class Program:
         out = np.empty(self.out_count)
         failed = self.run(x, out)
         if failed is not None:
-            file, line = self.guards[failed[0]][2]
-            raise ValueError(f"{file}:{line}: here the recorded function goes another way at this point; a program alone "
-                             "cannot be recorded anew")
+            raise ValueError(f"{shown_line(self.guards[failed[0]][2])}: here the recorded function goes another way at "
+                             "this point; a program alone cannot be recorded anew")
         return out
 
     @property
@@ -443,14 +461,16 @@ cdef class Program:
         cdef list lines = []
         cdef list names = []
         cdef dict guarded = {}
-        for node, outcome, (file, line) in self.guards:
-            guarded[node] = (outcome, file, line)
+        for node, outcome, where in self.guards:
+            guarded[node] = (outcome, shown_line(where))
         for i in range(g.size):
+            if i & LONG == LONG:
+                breathe()
             if g.op[i] > CUSTOM:
                 lines.append(f"  {self.name(i)} = {self.shown(i)}")
             if i in guarded:
-                outcome, file, line = guarded[i]
-                lines.append(f"  guard {self.name(i)} is {outcome:g}   # {file}:{line}")
+                outcome, where = guarded[i]
+                lines.append(f"  guard {self.name(i)} is {outcome:g}   # {where}")
         for node in self.outputs_at:
             names.append(self.name(node))
         lines.append("  return " + ", ".join(names))
@@ -479,8 +499,15 @@ cdef class Program:
         return f"{label}({a}, {b})" if table[g.op[i]].operands >= BINARY else f"{label}({a})"
 
 
+cdef str shown_line(tuple where):
+    """A line of a source file as text to be shown: the name may be of a file that somebody else has made."""
+    from tapegrad.wording import clean
+
+    return f"{clean(where[0], 1000)}:{where[1]}"
+
+
 def from_bytes(data):
-    """The program of `Program.to_bytes`; a ValueError where the bytes are none."""
+    """The program of `Program.to_bytes`; a ValueError where the bytes are none, a TypeError for what is no bytes."""
     from tapegrad.format import from_bytes as read
 
     return read(data)
@@ -488,7 +515,7 @@ def from_bytes(data):
 
 def load(path):
     """The program that `Program.save` wrote; a ValueError where the file is not one, or is damaged."""
-    file = open(path, "rb")         # see Program.save
+    file = open(path, "rb")         # no `with`, in which Cython's code crashes where there is no memory for a traceback
     try:
         data = file.read()
     finally:
@@ -578,6 +605,7 @@ cdef class Lanes:
         cdef Graph g = program.graph
         cdef list wanted = []
         cdef uint8_t *varies = NULL
+        gc_untrack(self)                    # see Program
         if wide.shape[0] != program.inputs:
             raise ValueError(f"{wide.shape[0]} flags for {program.inputs} inputs")
         if guards:
@@ -598,6 +626,7 @@ cdef class Lanes:
             self.lay_out(g, wanted, wide, varies)
         finally:
             PyMem_RawFree(varies)
+        gc_track(self)
 
     def __dealloc__(self):
         PyMem_RawFree(self.steps)
@@ -627,6 +656,8 @@ cdef class Lanes:
                 needed[<int32_t>node] = 1
             g.need_operands(needed, n)
             for i in range(n):
+                if i & LONG == LONG:
+                    breathe()
                 operands = table[g.op[i]].operands
                 last[i] = -1
                 if g.op[i] == CUSTOM:
@@ -658,6 +689,8 @@ cdef class Lanes:
                     self.slots += 1
                     k += 1
             for i in range(n):
+                if i & LONG == LONG:
+                    breathe()
                 if not varies[i] or g.op[i] == CUSTOM:
                     continue
                 operands = table[g.op[i]].operands
@@ -718,6 +751,8 @@ cdef class Lanes:
         self.operations = self.count
         self.wide = tuple(wide_inputs)
         self.shared = Program(g, list(scalars))
+        if self.shared is None or self.shared.out_count != len(scalars) or self.shared.inputs != self.inputs:
+            raise TypeError("Program makes something else than it was asked for")   # the program has patched it
         self.width = MAX_WIDTH
         while self.width > 16 and <int64_t>self.slots * self.width * 8 > 2 * 1024 * 1024:
             self.width //= 2
@@ -768,10 +803,8 @@ cdef class Job:
     cdef readonly int64_t size              # samples to be taken
     cdef readonly int64_t chunks
     cdef int64_t samples                    # in the columns
-    cdef object scalars_array
-    cdef const double[::1] scalars
-    cdef const int64_t[::1] indices
-    cdef bint picked
+    cdef double *scalars
+    cdef int64_t *indices                   # or NULL: all samples, in their order
     cdef Py_buffer *buffers
     cdef int held
     cdef Column *columns
@@ -783,38 +816,41 @@ cdef class Job:
 
     def __cinit__(self, Lanes lanes not None, list columns not None, const double[::1] shared not None, int64_t size,
                   const int64_t[::1] indices, list outs not None):
-        import numpy as np
-
         cdef int64_t k
-        if len(columns) != len(lanes.wide) or len(outs) != lanes.outputs or shared.shape[0] != lanes.inputs or size < 0:
+        cdef int wide = len(lanes.wide)
+        cdef double outcome                 # the program of what is shared has no guards
+        gc_untrack(self)                    # see Program
+        if len(columns) != wide or len(outs) != lanes.outputs or shared.shape[0] != lanes.inputs or size < 0:
             raise ValueError("columns, outs or shared inputs do not fit the program")
         self.lanes = lanes
         self.samples = size
-        self.wide_count = len(columns)
-        self.scalars_array = np.empty(lanes.shared.outputs)
-        lanes.shared.run(shared, self.scalars_array)
-        self.scalars = self.scalars_array
+        self.wide_count = wide
+        self.scalars = <double *>memory(lanes.shared.out_count, sizeof(double))
+        lanes.shared.compute(&shared[0], self.scalars, &outcome)
         self.size = size
-        if indices is not None:
-            self.picked = True
-            self.indices = np.array(indices)    # a copy: nobody changes it afterwards
+        if indices is not None:             # a copy: nobody changes it afterwards
             self.size = indices.shape[0]
+            self.indices = <int64_t *>memory(self.size, sizeof(int64_t))
             for k in range(self.size):
+                self.indices[k] = indices[k]
                 if not 0 <= self.indices[k] < size:
                     raise IndexError(f"there is no sample {self.indices[k]}")
-        self.chunks = (self.size + lanes.chunk - 1) // lanes.chunk
-        self.buffers = <Py_buffer *>memory(len(columns) + len(outs), sizeof(Py_buffer))
-        self.columns = <Column *>memory(len(columns), sizeof(Column))
-        self.outs = <Column *>memory(len(outs), sizeof(Column))
-        for k in range(len(columns)):
-            self.take(columns[k], &self.columns[k], PyBUF_STRIDED_RO | PyBUF_FORMAT)
-        for k in range(len(outs)):
-            if outs[k] is None:
-                self.summed += 1
-            else:
-                self.take(outs[k], &self.outs[k], PyBUF_STRIDED | PyBUF_FORMAT)
+        self.chunks = self.size // lanes.chunk + (self.size % lanes.chunk != 0)
+        self.buffers = <Py_buffer *>memory(wide + lanes.outputs, sizeof(Py_buffer))
+        self.columns = <Column *>memory(wide, sizeof(Column))
+        self.outs = <Column *>memory(lanes.outputs, sizeof(Column))
+        with cython.boundscheck(True):      # taking a buffer may run code, and that may change the lists
+            for k in range(wide):
+                self.take(columns[k], &self.columns[k], PyBUF_STRIDED_RO | PyBUF_FORMAT)
+            for k in range(lanes.outputs):
+                out = outs[k]
+                if out is None:
+                    self.summed += 1
+                    continue
+                self.take(out, &self.outs[k], PyBUF_STRIDED | PyBUF_FORMAT)
                 if self.outs[k].format != b"d":
                     raise ValueError("outputs must be written to float64")
+        gc_track(self)
 
     @property
     def sums(self):
@@ -846,6 +882,8 @@ cdef class Job:
         PyMem_RawFree(self.buffers)
         PyMem_RawFree(self.columns)
         PyMem_RawFree(self.outs)
+        PyMem_RawFree(self.scalars)
+        PyMem_RawFree(self.indices)
 
     cdef inline bint in_tiles(self, const Column *column) noexcept nogil:
         """Whether it is a column of an array whose samples are rows."""
@@ -876,7 +914,7 @@ cdef class Job:
         cdef Column *column
         cdef double *v
         cdef const char *p
-        cdef bint tiled = count == width and not self.picked
+        cdef bint tiled = count == width and self.indices == NULL
         if tiled:
             self.fill_tiles(lanes, first, width)
         for k in range(self.wide_count):
@@ -884,7 +922,7 @@ cdef class Job:
             if tiled and self.in_tiles(column):
                 continue
             v = lanes + <size_t>self.lanes.in_slot[k] * width
-            if self.picked:
+            if self.indices != NULL:
                 for lane in range(count):
                     v[lane] = fetch(column.at + self.indices[first + lane] * column.stride, column.format)
             elif column.format == b"d" and column.stride == sizeof(double):
@@ -922,7 +960,7 @@ cdef class Job:
                     for lane in range(count):
                         sums[s * width + lane] += x
                 s += 1
-            elif self.picked:
+            elif self.indices != NULL:
                 for lane in range(count):
                     (<double *>(out.at + self.indices[first + lane] * out.stride))[0] = v[lane] if v != NULL else x
             elif v != NULL and out.stride == sizeof(double):
@@ -956,12 +994,13 @@ cdef class Job:
         cdef int width = self.lanes.width
         cdef double *lanes = NULL
         cdef double *partial = NULL
-        cdef int64_t first = chunk * self.lanes.chunk
-        cdef int64_t end = min(first + self.lanes.chunk, self.size)
+        cdef int64_t first, end
         cdef int count, k, lane
         cdef bint probing = self.lanes.outcomes != NULL
         if not 0 <= chunk < self.chunks:
             raise IndexError(f"there is no chunk {chunk}")
+        first = chunk * self.lanes.chunk
+        end = self.size if self.size - first <= self.lanes.chunk else first + self.lanes.chunk
         if probing and (failed is None or outcomes is None or failed.shape[0] != self.size
                         or outcomes.shape[0] != self.size):
             raise ValueError("guards need arrays for what comes out")
@@ -980,7 +1019,7 @@ cdef class Job:
                 while first < end:
                     count = <int>min(width, end - first)
                     self.fill(lanes, first, count, width)
-                    run_lanes(self.lanes.steps, self.lanes.count, lanes, &self.scalars[0], width, self.lanes.exact)
+                    run_lanes(self.lanes.steps, self.lanes.count, lanes, self.scalars, width, self.lanes.exact)
                     if probing:
                         self.probe(lanes, first, count, width, failed, outcomes)
                     else:

@@ -113,6 +113,7 @@ cdef class Tape:
     cdef Handle **handle            # the live handle, or NULL (borrowed unless PARKED)
     cdef int32_t size               # nodes in use
     cdef int32_t limit              # at this size `reserve` must be asked: the least of the next three
+    cdef int32_t enough             # what `limit` is when nobody records; then every push is asked for
     cdef int32_t allocated          # nodes that there is memory for
     cdef int32_t max_size           # nodes allowed
     cdef int32_t compact_at         # at this size garbage is squeezed out
@@ -124,6 +125,7 @@ cdef class Tape:
     cdef Stretch *stretches         # who has pushed what since
     cdef size_t stretch_count
     cdef size_t stretch_capacity
+    cdef bint recorders_changed     # since the last push that was noted
     cdef int32_t looked_at          # up to here RECORDED is known
     cdef void (*break_cycles)(Tape) noexcept        # lets go of Values that only their own closures keep; or NULL
     cdef void (*settle)(Tape) noexcept              # see value.pyx: those that wait; or NULL
@@ -151,6 +153,9 @@ cdef class Tape:
     cdef void end_sweep(self, Sweep *s) noexcept
     cdef int pull_custom(self, int32_t node, bint by_function) except -1
     cdef int pull_at(self, int32_t node) except -1
+
+
+cdef void *resized(void *old, int64_t count, size_t width) except NULL
 
 
 cdef inline int room(Tape t, int32_t count) except -1:

@@ -9,9 +9,10 @@ Both cost O(1) an operation, amortised.
 """
 cimport cython
 from cpython.exc cimport PyErr_CheckSignals
-from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from cpython.object cimport PyTypeObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
+from libc.string cimport memset
 
 from tapegrad.ops cimport (BOOL, CUSTOM, FLOAT, INT, LEAF, OP_COUNT, SELECT, accumulate, pull, pull_careful, pull_zero,
                            table)
@@ -161,6 +162,7 @@ cdef class Recording:
         self.entered = True
         latest = self
         the_tape.recordings += 1
+        the_tape.recorders_changed = True
         the_tape.set_lowest()
         return self
 
@@ -270,6 +272,8 @@ cdef class Tape:
 
     cdef int reserve(self, int32_t count) except -1:
         cdef int64_t needed = <int64_t>self.size + count
+        if self.recordings and needed <= self.enough:
+            return self.note_owner()        # nothing else was to be asked for
         if needed > self.compact_at or needed > self.max_size:
             self.squeeze()
             needed = <int64_t>self.size + count
@@ -286,6 +290,7 @@ cdef class Tape:
         self.limit = min(self.allocated, self.max_size)
         if latest_still is None:
             self.limit = min(self.limit, max(self.compact_at, self.size))
+        self.enough = self.limit
         if self.recordings:
             self.limit = 0                  # every push is to be asked for: see note_owner
 
@@ -325,7 +330,7 @@ cdef class Tape:
     cdef void set_lowest(self) noexcept:
         """Work out anew which nodes may be popped."""
         cdef Sweep *s = self.sweeps
-        cdef Recording r = latest
+        cdef Recording r = latest if self is the_tape else None
         self.lowest = 1
         if latest_still is not None:
             self.lowest = MAX_NODES
@@ -422,7 +427,7 @@ cdef class Tape:
     cdef void move_holders(self, const int32_t *moved, int32_t size) noexcept:
         """Tell sweeps and recordings under way where their nodes are now, of which there are `size`."""
         cdef Sweep *s = self.sweeps
-        cdef Recording r = latest
+        cdef Recording r = latest if self is the_tape else None
         cdef size_t k
         while s != NULL:
             for k in range(s.order.size):
@@ -452,8 +457,14 @@ cdef class Tape:
     cdef int note_owner(self) except -1:
         """Note, before a push, which thread it is that pushes, and whether it records."""
         cdef unsigned long thread = PyThread_get_thread_ident()
-        cdef bint recorded = self.recorder() is not None
+        cdef bint recorded
         cdef Stretch *last
+        if self.stretch_count and not self.recorders_changed:
+            last = &self.stretches[self.stretch_count - 1]
+            if last.thread == thread and last.first < self.size and self.looked_at <= self.size:
+                return 0
+        recorded = self.recorder() is not None
+        self.recorders_changed = False
         while self.stretch_count and self.stretches[self.stretch_count - 1].first >= self.size:
             self.stretch_count -= 1         # all that was in it has been popped
         self.looked_at = min(self.looked_at, self.size)
@@ -513,6 +524,7 @@ cdef class Tape:
         r.before = None
         r.entered = False
         self.recordings -= 1
+        self.recorders_changed = True
         for i in range(r.start if self.recordings else self.first_recorded, self.size):
             if self.op[i] >= OP_COUNT:      # the eager sweep has no rule for it; the program may have kept it
                 s = self.owner(i)
@@ -523,7 +535,9 @@ cdef class Tape:
         if not self.recordings:
             for i in range(max(self.first_recorded, 1), self.size):
                 self.kind[i] &= ~<int>RECORDED
-            self.stretch_count = 0
+            PyMem_RawFree(self.stretches)
+            self.stretches = NULL
+            self.stretch_count = self.stretch_capacity = 0
         self.set_lowest()
         self.pop()
 
@@ -565,9 +579,8 @@ cdef class Tape:
         cdef size_t left
         cdef bint marked
         if s == NULL:
-            s = <Sweep *>PyMem_RawCalloc(1, sizeof(Sweep))
-            if s == NULL:
-                raise MemoryError("no memory for a sweep")
+            s = <Sweep *>resized(NULL, 1, sizeof(Sweep))
+            memset(s, 0, sizeof(Sweep))
         self.spare = NULL
         s.order.size = s.stack.size = s.alive_size = 0
         s.top = root
@@ -823,11 +836,12 @@ cdef size_t pull_run(Tape t, const int32_t *order, size_t start, size_t stop) no
 
 
 cdef void *resized(void *old, int64_t count, size_t width) except NULL:
+    """Memory for `count` items of `width` bytes, with what `old` has; where there is none `old` stays as it is."""
     cdef void *new = NULL
     if <size_t>count <= (<size_t>-1) // width:
         new = PyMem_RawRealloc(old, <size_t>count * width)
     if new == NULL:
-        raise MemoryError(f"no memory for a tape of {count} nodes")
+        raise MemoryError(f"no memory for {count} times {width} bytes")
     return new
 
 

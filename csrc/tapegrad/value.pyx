@@ -12,14 +12,14 @@ from cpython.object cimport (Py_EQ, Py_NE, PyObject, PyObject_GenericSetAttr,
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 from libc.stdint cimport int32_t, uint8_t, uintptr_t
 from libc.math cimport fabs, isfinite, isinf, isnan
-from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from libc.string cimport memcpy, memset
 
 from tapegrad.ops cimport (ADD, BINARY, BOOL, COPY, CUSTOM, EXACT, FLOAT, INT, LEAF, MUL, NONE, PARAM, POW, POWER, POWN,
                            RANGE, SELECT, TOINT, UNARY, code, partial_is_int, partials, table, value_of,
                            value_of_floats, value_of_product, value_of_sum)
 from tapegrad.tape cimport (GRAD_KIND, KIND, PARKED, Extra, Handle, Still, Tape, handle, hold, living, push, push_leaf,
-                            release, replace_handle, room)
+                            release, replace_handle, resized, room)
 
 from tapegrad import tape as _tape_module
 
@@ -46,6 +46,21 @@ cdef extern from *:
     #define tg_is_tracked(o) PyObject_GC_IsTracked((PyObject *)(o))
     #else       /* that, without a call */
     #define tg_is_tracked(o) (((const uintptr_t *)(o))[-2] != 0)
+    #endif
+    /* The exception that is under way, if one is. */
+    #if PY_VERSION_HEX >= 0x030C0000
+    typedef PyObject *tg_error;
+    static inline tg_error tg_put_error_aside(void) { return PyErr_GetRaisedException(); }
+    static inline void tg_restore_error(tg_error error) { PyErr_SetRaisedException(error); }
+    #else
+    typedef struct { PyObject *type, *value, *traceback; } tg_error;
+    static inline tg_error tg_put_error_aside(void)
+    {
+        tg_error e;
+        PyErr_Fetch(&e.type, &e.value, &e.traceback);
+        return e;
+    }
+    static inline void tg_restore_error(tg_error e) { PyErr_Restore(e.type, e.value, e.traceback); }
     #endif
     static inline void tg_set_offsets(PyTypeObject *type)
     {
@@ -87,8 +102,10 @@ cdef extern from *:
     PyObject *tuple_item "PyTuple_GET_ITEM"(PyObject *o, Py_ssize_t k) noexcept
     PyObject *cell_content "PyCell_GET"(PyObject *o) noexcept
     Py_ssize_t dict_size "PyDict_GET_SIZE"(PyObject *o) noexcept
-    void fetch_error "PyErr_Fetch"(PyObject **type, PyObject **value, PyObject **traceback) noexcept
-    void restore_error "PyErr_Restore"(PyObject *type, PyObject *value, PyObject *traceback) noexcept
+    ctypedef struct Error "tg_error":
+        pass
+    Error put_error_aside "tg_put_error_aside"() noexcept
+    void restore_error "tg_restore_error"(Error error) noexcept
     PyObject *look_up "_PyType_Lookup"(PyTypeObject *type, object name) noexcept
 
 cdef int free_count = 0
@@ -391,7 +408,6 @@ cdef bint told_collector = False
 cdef int wait(Value v, Extra extra) except -1:
     """Make `extra` the state of v, which waits from now on."""
     global waiting, waiting_count, waiting_room, lowest_waiting, told_collector
-    cdef Handle **larger
     cdef Handle *h = handle(v)
     cdef PyObject *old = h.state
     if not told_collector:
@@ -402,10 +418,7 @@ cdef int wait(Value v, Extra extra) except -1:
         if h.state != old:                  # that has run code of the program's
             return wait(v, extra) if extra_of(v) is None else 0
     if waiting_count == waiting_room:
-        larger = <Handle **>PyMem_RawRealloc(waiting, (2 * waiting_room + 64) * sizeof(Handle *))
-        if larger == NULL:
-            raise MemoryError("no memory for the state of a Value")
-        waiting = larger
+        waiting = <Handle **>resized(waiting, 2 * waiting_room + 64, sizeof(Handle *))
         waiting_room = 2 * waiting_room + 64
     lowest_waiting = min(lowest_waiting, h.index) if waiting_count else h.index
     waiting[waiting_count] = h
@@ -420,7 +433,7 @@ cdef int wait(Value v, Extra extra) except -1:
 
 cdef void wait_no_more(Extra extra) noexcept:
     """Strike off the list the Value with this Extra."""
-    global waiting_count, dropped_count
+    global waiting, waiting_count, waiting_room, dropped_count
     cdef Handle *last = waiting[waiting_count - 1]
     waiting[extra.place - 1] = last
     (<Extra>last.state).place = extra.place
@@ -429,6 +442,10 @@ cdef void wait_no_more(Extra extra) noexcept:
     extra.settling = False
     dropped_count -= extra.dropped
     extra.dropped = False
+    if not waiting_count:
+        PyMem_RawFree(waiting)
+        waiting = NULL
+        waiting_room = 0
 
 
 def _before_collection(phase, dict info):
@@ -439,16 +456,14 @@ def _before_collection(phase, dict info):
 
 cdef void settle_quietly(Tape t) noexcept:
     """`settle` for where nothing can be raised: without memory for it they go on waiting."""
-    cdef PyObject *type = NULL
-    cdef PyObject *value = NULL
-    cdef PyObject *traceback = NULL
+    cdef Error error
     if waiting_count:
-        fetch_error(&type, &value, &traceback)
+        error = put_error_aside()           # an end of an object may come in the middle of one
         try:
             settle()
         except BaseException:
             pass
-        restore_error(type, value, traceback)
+        restore_error(error)
 
 
 cdef bint outlives(Handle *h) noexcept:
@@ -477,7 +492,6 @@ cdef int settle() except -1:
     cdef Still still
     cdef Handle **batch
     cdef PyObject **below = NULL
-    cdef PyObject **larger
     cdef Extra extra
     cdef PyObject *p
     cdef PyObject *q
@@ -489,9 +503,7 @@ cdef int settle() except -1:
     count = waiting_count
     if not count:                           # making that has run code of the program's
         return 0
-    batch = <Handle **>PyMem_RawMalloc(count * sizeof(Handle *))
-    if batch == NULL:
-        raise MemoryError("no memory for the state of Values")
+    batch = <Handle **>resized(NULL, count, sizeof(Handle *))
     low = waiting[0].index
     for k in range(count):
         batch[k] = waiting[k]
@@ -503,10 +515,7 @@ cdef int settle() except -1:
         i = low
         while i < tape.size:                # code of the program's may push nodes meanwhile
             if known == places:
-                larger = <PyObject **>PyMem_RawRealloc(below, (2 * places + 1024) * sizeof(PyObject *))
-                if larger == NULL:
-                    raise MemoryError("no memory for the state of Values")
-                below = larger
+                below = <PyObject **>resized(below, 2 * places + 1024, sizeof(PyObject *))
                 places = 2 * places + 1024
             below[known] = NULL
             known += 1
@@ -852,7 +861,8 @@ cdef inline object symmetric(object left, object right, int op):
         return with_leaf(<Value>left, x, kind, op)
     if not as_number(left, &x, &kind):
         return NotImplemented
-    if type(right) is not Value:            # the program's subclass may have an operator of its own
+    if type(right) is not Value or not (same_add() if op == ADD else same_multiply()):
+        # the program's subclass, or the class by now, may have an operator of its own
         return right + number(x, kind) if op == ADD else right * number(x, kind)
     return with_leaf(<Value>right, x, kind, op)
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from tapegrad import structure
 from tapegrad.program import Job
+from tapegrad.programs import TRIES
 from tapegrad.recorded import Recorded
 from tapegrad.recording import current
 from tapegrad.structure import NUMBER, blocks, flatten, map_spec, numbers_in, size, unflatten
@@ -334,10 +335,12 @@ class VMap(Recorded):
 
     def split(self, family: Family, batch: Batch, first: int, end: int) -> Iterator[tuple[int, int, Entry, Any]]:
         entry = self.recorded_at(family, batch, first)
-        todo = [(entry, np.arange(end - first))]
+        # an entry and the samples to try it on; how many of its guards must hold, at which of them it was recorded, if
+        # that was just now, and how often one has been recorded that does not even do where it was recorded
+        todo: list[tuple[Entry, Any, int, int, int]] = [(entry, np.arange(end - first), 0, -1, 0)]
         found: dict[int, tuple[Entry, list[Any]]] = {}
         while todo:
-            entry, indices = todo.pop()
+            entry, indices, held, recorded_at, again = todo.pop()
             failed, outcomes = self.probe(entry, batch, first, end, indices)
             passed = indices[failed < 0]
             if len(passed):
@@ -348,22 +351,26 @@ class VMap(Recorded):
             left, kinds = indices[missed], np.stack([failed[missed].astype(np.float64), outcomes[missed]])
             _, sample, which = np.unique(kinds, axis=1, return_index=True, return_inverse=True)
             which = which.reshape(-1)
+            again += recorded_at >= 0 and recorded_at in left  # else there is one sample less each time
             for k, s in enumerate(sample):
-                at = first + int(left[s])
-                with noted(at):
-                    following = family.following(entry, int(kinds[0, s]), float(kinds[1, s]), batch.sample(at))
-                todo.append((following, left[which == k]))
+                at, guard = int(left[s]), int(kinds[0, s])
+                if again == TRIES:
+                    raise family.impure(entry, guard)
+                with noted(first + at):
+                    x = batch.sample(first + at)
+                    following, fresh = family.following(entry, guard, float(kinds[1, s]), held, x)
+                todo.append((following, left[which == k], guard + 1, at if fresh else -1, again))
         merged = [(entry, np.sort(np.concatenate(parts))) for entry, parts in found.values()]
         for entry, indices in sorted(merged, key=lambda pair: int(pair[1][0])):
             yield first, end, entry, indices
 
     def recorded_at(self, family: Family, batch: Batch, k: int) -> Entry:
         """The program that was used last; recorded at sample k if there is none."""
-        if family.last is None:
+        entry = family.last
+        if entry is None:
             with noted(k):
-                family.add(batch.sample(k))
-        assert family.last is not None
-        return family.last
+                entry = family.add(batch.sample(k))
+        return entry
 
     def columns(self, batch: Batch, lanes: Any, first: int, end: int) -> list[Any]:
         return [batch.columns[i][first:end] for i in lanes.wide]

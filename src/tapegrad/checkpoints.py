@@ -1,39 +1,21 @@
-"""Files that are there whole or not at all, and states in them that a reader can trust."""
+"""States in files that a reader can trust."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
+
+from tapegrad.files import write_whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import os
     from typing import Any
 
-__all__ = ["load", "save", "write_whole"]
+__all__ = ["load", "save"]
 
 KIND = "tapegrad checkpoint 1"
-
-
-def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file so that a kill or a power failure at any moment leaves the file that was there or the new one.
-
-    What has been written so far is beside it, as `path`.part; the next call writes over it.
-    """
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
-    with open(part, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
-    if os.name == "posix":  # the new name is on the disk only when the folder is
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def save(path: str | os.PathLike[str], state: Any) -> None:
@@ -67,4 +49,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     try:
         return json.loads(content)
     except RecursionError:
-        raise ValueError(f"{path} is nested too deep for a {KIND}. It was left as it was; give another file") from None
+        problem = f"is nested too deep for a {KIND}"
+    except ValueError as error:  # it was made up: what was written has another digest
+        problem = f"is no {KIND}: {error}"
+    raise ValueError(f"{path} {problem}. It was left as it was; give another file")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tapegrad.latex import latex_name, latex_number
 from tapegrad.nodes import Graph, plus, times, variables
-from tapegrad.wording import clean, plural
+from tapegrad.wording import clean, number, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -278,7 +278,7 @@ def _whole(name: str) -> str:
 
 
 def _number(x: Any, inside: bool = False) -> str:
-    text = f"{x:.6g}" if isinstance(x, (int, float)) else clean(x)
+    text = number(x)
     return f"({text})" if inside and text.startswith("-") else text
 
 

@@ -30,7 +30,7 @@ def to_bytes(program: Program) -> bytes:
     a, b, c = [np.frombuffer(x, dtype=np.int32).astype("<i4") for x in rest[:3]]
     values = np.frombuffer(rest[3], dtype=np.float64).astype("<f8")
     guards = [(node, outcome, file.replace("\n", " "), line) for node, outcome, (file, line) in program.guards]
-    files = sorted({file for _, _, file, _ in guards})
+    files = {file: k for k, file in enumerate(sorted({file for _, _, file, _ in guards}))}
     text = "\n".join(files).encode("utf-8", "surrogateescape")
     parts = [
         HEADER.pack(
@@ -46,7 +46,7 @@ def to_bytes(program: Program) -> bytes:
         np.array([SUMS[code] for code in codes], dtype="<u4").tobytes(),
         *[x.tobytes() for x in (a, b, c, values)],
         np.array(program.outputs_at, dtype="<i4").tobytes(),
-        *[GUARD.pack(node, outcome, line, files.index(file)) for node, outcome, file, line in guards],
+        *[GUARD.pack(node, outcome, line, files[file]) for node, outcome, file, line in guards],
         text,
     ]
     data = b"".join(parts)
@@ -54,7 +54,8 @@ def to_bytes(program: Program) -> bytes:
 
 
 def from_bytes(data: bytes) -> Program:
-    data = bytes(data)
+    if type(data) is not bytes:
+        data = bytes(memoryview(data))  # a TypeError for an int, which bytes() takes for a length
     if len(data) < HEADER.size + 4 or not data.startswith(MAGIC):
         raise ValueError("this is no saved program: it does not begin as one")
     _, version, nodes, inputs, outputs, guards, recorded, length = HEADER.unpack_from(data)
@@ -62,7 +63,7 @@ def from_bytes(data: bytes) -> Program:
         raise ValueError(f"a program saved in version {version} of the format; this release reads version {VERSION}")
     if len(data) != HEADER.size + 24 * nodes + 4 * outputs + GUARD.size * guards + length + 4:
         raise ValueError("a saved program that is cut off, or has something added")
-    if zlib.crc32(data[:-4]) != struct.unpack("<I", data[-4:])[0]:
+    if zlib.crc32(memoryview(data)[:-4]) != struct.unpack("<I", data[-4:])[0]:
         raise ValueError("a saved program that is damaged: its checksum is another")
     at = HEADER.size
 

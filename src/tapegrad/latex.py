@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 import re
 
+from tapegrad.wording import clean, exact
+
 __all__ = ["latex_name", "latex_number"]
 
 GREEK = (
     "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi",
     "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega",
 )  # fmt: skip
-SPECIAL = str.maketrans({c: f"\\{c}" for c in "#$%&_{}"} | {"\\": "/", "^": r"\wedge ", "~": r"\sim "})
+SPECIAL = str.maketrans(
+    {c: f"\\{c}" for c in "#$%&_{}"} | {"\\": "/", "^": r"\wedge ", "~": r"\sim ", "<": r"\lt ", ">": r"\gt "}
+)
 
 
 def latex_name(name: str) -> str:
@@ -30,14 +34,19 @@ def latex_name(name: str) -> str:
     return f"{symbol}_{{{below}}}" if below else symbol
 
 
-def latex_number(x: float, inside: bool = False) -> str:
-    """A number to six digits; inside a sum or a product in parentheses if it is negative.
+def latex_number(x: object, inside: bool = False) -> str:
+    """A number to six digits; inside a sum or a product in parentheses if it is negative. Of anything else the text.
 
     >>> latex_number(0.25), latex_number(-3, inside=True), latex_number(6.02e23), latex_number(float("inf"))
     ('0.25', '(-3)', '6.02 \\\\times 10^{23}', '\\\\infty')
     """
-    text = r"\mathrm{nan}" if x != x else r"\infty" if math.isinf(x) else f"{abs(x):.6g}"
-    mantissa, _, exponent = text.partition("e")
-    text = rf"{mantissa} \times 10^{{{int(exponent)}}}" if exponent and x == x and not math.isinf(x) else text
-    text = f"-{text}" if x < 0 else text
-    return f"({text})" if inside and x < 0 else text
+    known = exact(x)
+    if known is None:
+        return rf"\mathrm{{{clean(x).translate(SPECIAL).replace(' ', '~')}}}"
+    if not math.isfinite(known):
+        text = r"\mathrm{nan}" if known != known else r"\infty"
+    else:
+        mantissa, _, exponent = f"{abs(known):.6g}".partition("e")
+        text = rf"{mantissa} \times 10^{{{int(exponent)}}}" if exponent else mantissa
+    text = f"-{text}" if known < 0 else text
+    return f"({text})" if inside and known < 0 else text

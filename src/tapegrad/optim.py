@@ -26,11 +26,13 @@ from numbers import Real
 
 from tapegrad._arrays import leaves
 from tapegrad.engine import Value
+from tapegrad.states import need_count, need_dict, need_key, need_list, need_number
+from tapegrad.wording import clean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import Any
+    from typing import Any, ClassVar
 
 __all__ = [
     "SGD",
@@ -62,6 +64,10 @@ class Optimizer:
     ValueError for no parameters, for one that comes twice or is the result of an operation, and for options out of
     range; TypeError for what is no Value and for options that are no numbers.
     """
+
+    # What `state` has by name: a "count", or for each parameter one of "numbers" or one of "squares", which are not
+    # negative. None where a subclass does not say.
+    _remembers: ClassVar[dict[str, str] | None] = None
 
     def __init__(self, params: Iterable[Any], **defaults: Any) -> None:
         self.defaults = defaults
@@ -117,27 +123,80 @@ class Optimizer:
         return {"state": copy.deepcopy(self.state), "param_groups": groups}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a `state_dict` of the same class, for as many groups of as many parameters; else ValueError, and
-        nothing has changed."""
-        groups, states = state_dict["param_groups"], state_dict["state"]
+        """Go on from a `state_dict` of the same class, for as many groups of as many parameters.
+
+        It may come from a file that somebody else has made: a ValueError names what does not fit, and nothing has
+        changed then."""
+        groups, states = self._read(state_dict)
+        for own, group in zip(self.param_groups, groups, strict=True):
+            own.update(group)
+        self.state = states
+
+    def _read(self, state_dict: Any) -> tuple[list[Options], list[dict[str, Any]]]:
+        """The options and the states in a state_dict, looked through."""
+        groups, states = [need_list(need_key(state_dict, key), key) for key in ("param_groups", "state")]
         if not len(groups) == len(states) == len(self.param_groups):
             raise ValueError(f"{len(groups)} groups of parameters in the state_dict, {len(self.param_groups)} here")
-        for own, saved, state in zip(self.param_groups, groups, states, strict=True):
-            sizes = {len(saved["params"]), *(len(x) for x in state.values() if isinstance(x, list))}
-            if sizes != {len(own["params"])}:
-                raise ValueError(f"a group of {len(own['params'])} parameters here is not so long in the state_dict")
-            if saved.keys() != own.keys():
-                raise ValueError(
-                    f"the state_dict is not of {type(self).__name__}: it has the options {', '.join(saved)}"
-                )
-            self._check({name: x for name, x in saved.items() if name != "params"})
-        for own, saved in zip(self.param_groups, groups, strict=True):
-            own.update({**copy.deepcopy(saved), "params": own["params"]})
-        self.state = copy.deepcopy(states)
+        options: list[Options] = []
+        kept: list[dict[str, Any]] = []
+        for k, (own, saved, state) in enumerate(zip(self.param_groups, groups, states, strict=True)):
+            options.append(self._read_group(own, saved, f"param_groups[{k}]"))
+            kept.append(self._read_state(state, len(own["params"]), f"state[{k}]"))
+        return options, kept
+
+    def _read_group(self, own: Options, saved: Any, where: str) -> Options:
+        """The options of a group as they were saved."""
+        if len(need_list(need_key(saved, "params", where), f"{where}.params")) != len(own["params"]):
+            raise ValueError(f"a group of {len(own['params'])} parameters here is not so long in the state_dict")
+        if saved.keys() != own.keys():
+            names = ", ".join([clean(name) for name in saved])
+            raise ValueError(f"the state_dict is not of {type(self).__name__}: it has the options {clean(names, 300)}")
+        options = {name: x for name, x in saved.items() if name != "params"}
+        for name, x in options.items():
+            for number in x if isinstance(x, (list, tuple)) else [x]:
+                if isinstance(number, Real) and not isinstance(number, bool):
+                    need_number(number, f"{where}.{name}")
+            if isinstance(x, (list, tuple)):
+                options[name] = tuple(x) if isinstance(x, tuple) else list(x)
+        if options.get("eps") == 0 != own.get("eps"):
+            raise ValueError(f"{where}.eps is 0 and would be divided by; here it is {own['eps']!r}")
+        try:
+            self._check(options)
+        except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
+            raise ValueError(f"{where}: {error}") from error
+        return options
+
+    def _read_state(self, saved: Any, n: int, where: str) -> dict[str, Any]:
+        """The state of a group of n parameters: counts, and lists of n numbers."""
+        state: dict[str, Any] = {}
+        for name, x in need_dict(saved, where).items():
+            path = f"{where}.{clean(name)}"
+            if self._remembers is not None and name not in self._remembers:
+                raise ValueError(f"{path}: {type(self).__name__} remembers no such thing")
+            if isinstance(x, (list, tuple)):
+                if len(x) != n:
+                    raise ValueError(f"a group of {n} parameters here is not so long in the state_dict: {path}")
+                state[name] = self._read_numbers(x, name, path)
+            else:
+                state[name] = need_count(x, path)
+            if self._remembers is not None and isinstance(x, (list, tuple)) is (self._remembers[name] == "count"):
+                raise ValueError(f"{path} must be {'a count' if self._remembers[name] == 'count' else 'a list'}")
+        return state
+
+    def _read_numbers(self, numbers: Any, name: str, where: str) -> Floats:
+        squares = self._remembers is not None and self._remembers[name] == "squares"
+        for k, x in enumerate(numbers):
+            if squares and type(x) is float and x == math.inf:  # what a gradient of 1e200 leaves, and does no harm
+                continue
+            if need_number(x, f"{where}[{k}]") < 0 and squares:
+                raise ValueError(f"{where}[{k}] is of squares and must be at least 0, not {x!r}")
+        return list(numbers)
 
     def _check(self, options: Options) -> None:
         """All options are at least 0 (false is 0), and the two of `betas` are below 1."""
         for name, option in options.items():
+            if name == "betas" and not hasattr(option, "__iter__"):
+                raise TypeError(f"betas must be two numbers, not {type(option).__name__}")
             for x in option if name == "betas" else (option,):
                 if not isinstance(x, Real):
                     raise TypeError(f"{name} must be a number, not {type(x).__name__}")
@@ -168,6 +227,8 @@ class SGD(Optimizer):
     >>> f"{x.data:.2f}"
     '0.46'
     """
+
+    _remembers: ClassVar[dict[str, str] | None] = {"momentum_buffer": "numbers"}
 
     def __init__(
         self,
@@ -220,6 +281,8 @@ class Adagrad(Optimizer):
     '0.750000'
     """
 
+    _remembers: ClassVar[dict[str, str] | None] = {"step": "count", "sum": "squares"}
+
     def __init__(
         self,
         params: Iterable[Any],
@@ -265,6 +328,12 @@ class RMSprop(Optimizer):
     '0.800000'
     """
 
+    _remembers: ClassVar[dict[str, str] | None] = {
+        "square_avg": "squares",
+        "grad_avg": "numbers",
+        "momentum_buffer": "numbers",
+    }
+
     def __init__(
         self,
         params: Iterable[Any],
@@ -287,6 +356,11 @@ class RMSprop(Optimizer):
             centered=centered,
             maximize=maximize,
         )
+
+    def _check(self, options: Options) -> None:
+        super()._check(options)
+        if not options["alpha"] <= 1.0:
+            raise ValueError(f"alpha, the share that is kept, must be at most 1, not {options['alpha']!r}")
 
     def _updated(self, group: Options, state: dict[str, Any], xs: Floats, gs: Floats) -> Floats:
         gs = _decayed(group, xs, gs)
@@ -316,6 +390,13 @@ class Adam(Optimizer):
     >>> f"{x.data:.6f}"
     '0.750000'
     """
+
+    _remembers: ClassVar[dict[str, str] | None] = {
+        "step": "count",
+        "exp_avg": "numbers",
+        "exp_avg_sq": "squares",
+        "max_exp_avg_sq": "squares",
+    }
 
     def __init__(
         self,
@@ -417,12 +498,15 @@ class LRScheduler:
     the first one; PyTorch's from the one before. So two schedules on one optimiser do not multiply here: the last wins.
     """
 
+    _numbers: tuple[str, ...] = ()  # what it has of numbers besides its rates and its epoch
+
     def __init__(self, optimizer: Optimizer) -> None:
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"a schedule is for an Optimizer, not for {type(optimizer).__name__}")
         self.optimizer = optimizer
         self.base_lrs: list[float] = [group["lr"] for group in optimizer.param_groups]
         self.last_epoch: int = 0
+        self._check()
         self._set()
 
     def step(self) -> None:
@@ -439,10 +523,34 @@ class LRScheduler:
         return copy.deepcopy({k: x for k, x in vars(self).items() if k not in ("optimizer", "lr_lambdas")})
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a `state_dict` of the same class. The rates themselves are in the optimiser's."""
-        if state_dict.keys() != self.state_dict().keys():
-            raise ValueError(f"the state_dict is not of {type(self).__name__}: it has {', '.join(state_dict)}")
-        vars(self).update(copy.deepcopy(state_dict))
+        """Go on from a `state_dict` of the same class. The rates themselves are in the optimiser's.
+
+        It may come from a file that somebody else has made: a ValueError names what does not fit, and nothing has
+        changed then."""
+        if need_dict(state_dict, "the state_dict").keys() != self.state_dict().keys():
+            names = ", ".join([clean(name) for name in state_dict])
+            raise ValueError(f"the state_dict is not of {type(self).__name__}: it has {clean(names, 300)}")
+        need_count(state_dict["last_epoch"], "last_epoch")
+        for k, rate in enumerate(need_list(state_dict["base_lrs"], "base_lrs")):
+            need_number(rate, f"base_lrs[{k}]")
+        for name in self._numbers:
+            need_number(state_dict[name], name)
+        try:
+            state = copy.deepcopy(state_dict)
+            trial = copy.copy(self)
+            vars(trial).update(state)
+            trial._check()
+            rates = [trial._lr(base, k) for k, base in enumerate(trial.base_lrs)]
+        except Exception as error:  # of a subclass, or of a function of LambdaLR's
+            raise ValueError(f"the state_dict is none of {type(self).__name__}: {error}") from error
+        for k, rate in enumerate(rates):
+            need_number(rate, f"the rate {k} in epoch {trial.last_epoch}")
+        vars(self).update(state)
+
+    def _check(self) -> None:
+        """A ValueError unless the attributes fit one another and are in range."""
+        if len(self.base_lrs) != len(self.optimizer.param_groups):
+            raise ValueError(f"base_lrs has {len(self.base_lrs)} rates for {len(self.optimizer.param_groups)} groups")
 
     def _set(self) -> None:
         for k, (group, base) in enumerate(zip(self.optimizer.param_groups, self.base_lrs, strict=True)):
@@ -465,15 +573,20 @@ class StepLR(LRScheduler):
     [0.05]
     """
 
+    _numbers = ("step_size", "gamma")
+
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
-        if step_size < 1:
-            raise ValueError(f"step_size must be at least 1, not {step_size!r}")
         self.step_size: int = step_size
         self.gamma: float = gamma
         super().__init__(optimizer)
 
+    def _check(self) -> None:
+        super()._check()
+        if not self.step_size >= 1:
+            raise ValueError(f"step_size must be at least 1, not {self.step_size!r}")
+
     def _lr(self, base: float, k: int) -> float:
-        return float(base * self.gamma ** (self.last_epoch // self.step_size))
+        return base * _power(self.gamma, self.last_epoch // self.step_size)
 
 
 class ExponentialLR(LRScheduler):
@@ -485,12 +598,14 @@ class ExponentialLR(LRScheduler):
     [0.25]
     """
 
+    _numbers = ("gamma",)
+
     def __init__(self, optimizer: Optimizer, gamma: float) -> None:
         self.gamma = gamma
         super().__init__(optimizer)
 
     def _lr(self, base: float, k: int) -> float:
-        return float(base * self.gamma**self.last_epoch)
+        return base * _power(self.gamma, self.last_epoch)
 
 
 class CosineAnnealingLR(LRScheduler):
@@ -503,12 +618,17 @@ class CosineAnnealingLR(LRScheduler):
     [0.25]
     """
 
+    _numbers = ("T_max", "eta_min")
+
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
-        if T_max < 1:
-            raise ValueError(f"T_max must be at least 1, not {T_max!r}")
         self.T_max: int = T_max
         self.eta_min: float = eta_min
         super().__init__(optimizer)
+
+    def _check(self) -> None:
+        super()._check()
+        if not self.T_max >= 1:
+            raise ValueError(f"T_max must be at least 1, not {self.T_max!r}")
 
     def _lr(self, base: float, k: int) -> float:
         return self.eta_min + (base - self.eta_min) * (1 + math.cos(math.pi * self.last_epoch / self.T_max)) / 2
@@ -551,6 +671,8 @@ class ReduceLROnPlateau(LRScheduler):
     [0.05]
     """
 
+    _numbers = ("factor", "patience", "threshold", "cooldown", "min_lr", "eps", "num_bad_epochs", "cooldown_counter")
+
     def __init__(
         self,
         optimizer: Optimizer,
@@ -563,12 +685,6 @@ class ReduceLROnPlateau(LRScheduler):
         min_lr: float = 0.0,
         eps: float = 1e-8,
     ) -> None:
-        if not factor < 1.0:
-            raise ValueError(f"factor must be below 1, not {factor!r}")
-        if mode not in ("min", "max"):
-            raise ValueError(f"mode must be 'min' or 'max', not {mode!r}")
-        if threshold_mode not in ("rel", "abs"):
-            raise ValueError(f"threshold_mode must be 'rel' or 'abs', not {threshold_mode!r}")
         self.mode: str = mode
         self.factor: float = factor
         self.patience: int = patience
@@ -581,6 +697,17 @@ class ReduceLROnPlateau(LRScheduler):
         self.num_bad_epochs: int = 0
         self.cooldown_counter: int = 0
         super().__init__(optimizer)
+
+    def _check(self) -> None:
+        super()._check()
+        if not self.factor < 1.0:
+            raise ValueError(f"factor must be below 1, not {self.factor!r}")
+        if self.mode not in ("min", "max"):
+            raise ValueError(f"mode must be 'min' or 'max', not {self.mode!r}")
+        if self.threshold_mode not in ("rel", "abs"):
+            raise ValueError(f"threshold_mode must be 'rel' or 'abs', not {self.threshold_mode!r}")
+        if self.best not in (math.inf, -math.inf):
+            need_number(self.best, "best")
 
     def step(self, metrics: float | Value) -> None:  # type: ignore[override]
         """Take the metric of the epoch that has ended, and begin the next."""
@@ -611,6 +738,14 @@ class ReduceLROnPlateau(LRScheduler):
 
     def _lr(self, base: float, k: int) -> float:
         return base
+
+
+def _power(x: float, n: float) -> float:
+    """x**n, infinite where that is too large."""
+    try:
+        return float(float(x) ** n)  # of an int it could take for ever
+    except OverflowError:
+        return math.inf
 
 
 # ---- clipping ----

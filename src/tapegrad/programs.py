@@ -1,8 +1,15 @@
-"""The programs of one function: recorded where they are needed, found again by what the guards come out as."""
+"""The programs of one function: recorded where they are needed, found again by what the guards come out as.
+
+Any number of threads may call one function. What they share, the programs that are kept, is changed under one lock and
+in no other way; no code of the program's runs meanwhile, except finalizers, and what these record is used but not kept.
+Two threads that need the same program both record it.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import threading
 import warnings
 from collections import Counter, OrderedDict
 from typing import TYPE_CHECKING, Any
@@ -25,7 +32,13 @@ if TYPE_CHECKING:
 
     Derive = Callable[["Graph", list[int], list[int], Spec, Spec], tuple[list[int], Spec]]
 
-__all__ = ["Entry", "Family", "inlined"]
+__all__ = ["TRIES", "Entry", "Family", "inlined"]
+
+TRIES = 8  # recordings in one call, before a function is said to do something else each time
+
+_lock = threading.RLock()
+if hasattr(os, "register_at_fork"):  # no fork comes between: the child finds the programs whole, and the lock free
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 
 def roots_of(result: Any) -> tuple[list[Value], Spec]:
@@ -39,6 +52,16 @@ def roots_of(result: Any) -> tuple[list[Value], Spec]:
         else:
             out.append(leaf if isinstance(leaf, Value) else Value(float(leaf)))
     return out, spec
+
+
+class Prefix:
+    """What the guards of some programs come out as, up to one of them."""
+
+    __slots__ = ("entry", "longer")
+
+    def __init__(self, entry: Entry | None = None) -> None:
+        self.entry: Entry | None = entry  # one of those programs
+        self.longer: dict[float, Prefix] = {}  # by what the next guard comes out as
 
 
 class Entry:
@@ -63,7 +86,8 @@ class Entry:
         self.others = others
         self.program: Program = Program(graph, nodes, guards)
         self.outcomes: tuple[float, ...] = tuple([outcome for _, outcome, _ in self.program.guards])
-        self.derived: dict[Any, Any] = {}
+        self.path: list[Prefix] = []  # of the first 0, 1, 2, ... guards, if it is kept
+        self.derived: dict[Any, Program] = {}
         self.lanes: dict[Any, Lanes] = {}
 
     def numbers(self, x: Any) -> Any:
@@ -89,14 +113,14 @@ class Entry:
             one = self.graph.new_number(1.0)
             for node in self.nodes:
                 nodes += self.graph.reverse([node], [one], inputs)
-            program = self.derived[wrt] = Program(self.graph, nodes, self.guards)
+            program = self.derived.setdefault(wrt, Program(self.graph, nodes, self.guards))
         return program
 
     def laid_out(self, program: Program, wide: bytes, guards: bool, exact: bool) -> Lanes:
-        key = (id(program), wide, guards, exact)
+        key = (id(program), wide, guards, exact)  # it is `program` or one of `derived`, and stays
         lanes = self.lanes.get(key)
         if lanes is None:
-            lanes = self.lanes[key] = Lanes(program, wide, guards, exact)
+            lanes = self.lanes.setdefault(key, Lanes(program, wide, guards, exact))
         return lanes
 
 
@@ -110,7 +134,8 @@ class Family:
         self.most: int = most
         self.name: str = name
         self.entries: OrderedDict[tuple[float, ...], Entry] = OrderedDict()
-        self.by_prefix: dict[tuple[float, ...], Entry] = {}
+        self.root: Prefix = Prefix()
+        self.changing: bool = False
         self.last: Entry | None = None
         self.missed: Counter[tuple[str, int]] = Counter()
         self.warned: bool = False
@@ -148,22 +173,10 @@ class Family:
     def add(self, x: Any) -> Entry:
         """Record the function at x and keep the program."""
         entry = self.record(x)
-        self.entries[entry.outcomes] = entry
-        for k in range(len(entry.outcomes) + 1):
-            self.by_prefix[entry.outcomes[:k]] = entry
         self.last = entry
-        if len(self.entries) > self.most:
-            self.drop_oldest()
-        return entry
-
-    def drop_oldest(self) -> None:
-        outcomes, old = self.entries.popitem(last=False)
-        for k in range(len(outcomes) + 1):
-            if self.by_prefix.get(outcomes[:k]) is old:
-                del self.by_prefix[outcomes[:k]]
-        if not self.warned:
-            self.warned = True
-            (file, line), _ = self.missed.most_common(1)[0]
+        where = self.keep(entry)
+        if where is not None:
+            file, line = where
             warnings.warn_explicit(
                 f"{self.name} has been recorded more than {self.most} times, because {file}:{line} keeps coming out "
                 "differently; each time costs far more than a replay. Where that line only chooses between two values, "
@@ -171,38 +184,102 @@ class Family:
                 RuntimeWarning,
                 *caller(),
             )
+        return entry
 
-    def following(self, entry: Entry, guard: int, outcome: float, x: Any) -> Entry:
-        """The entry for a point at which that guard of `entry` came out so."""
-        prefix = entry.prefix(guard, outcome)
-        found = self.by_prefix.get(prefix)
-        if found is None:
+    def keep(self, entry: Entry) -> tuple[str, int] | None:
+        """Keep the program, in the place of one with the same outcomes or of the one that was not used for longest.
+
+        When that happens for the first time: the line because of which most programs were recorded."""
+        with _lock:
+            if self.changing:  # a finalizer has called the function, in the middle of this
+                return None
+            self.changing = True
+            try:
+                self.entries.pop(entry.outcomes, None)
+                prefix = self.root
+                prefix.entry = entry
+                path = [prefix]
+                for outcome in entry.outcomes:
+                    prefix = prefix.longer.setdefault(outcome, Prefix())
+                    prefix.entry = entry
+                    path.append(prefix)
+                entry.path = path
+                self.entries[entry.outcomes] = entry
+                if len(self.entries) <= self.most:
+                    return None
+                self.drop(self.entries.popitem(last=False)[1])
+                if self.warned or not self.missed:
+                    return None
+                self.warned = True
+                return self.missed.most_common(1)[0][0]
+            finally:
+                self.changing = False
+
+    def drop(self, old: Entry) -> None:
+        """Forget the prefixes that only this program has."""
+        for k in range(len(old.path) - 1, -1, -1):
+            prefix = old.path[k]
+            if prefix.entry is old:
+                prefix.entry = next((longer.entry for longer in prefix.longer.values()), None)
+            if prefix.entry is None and k:
+                old.path[k - 1].longer.pop(old.outcomes[k - 1], None)
+
+    def kept(self) -> list[Entry]:
+        """The programs that there are."""
+        with _lock:
+            return list(self.entries.values())
+
+    def used(self, entry: Entry) -> None:
+        """The one that is tried first from now on."""
+        if entry is not self.last:
+            self.last = entry
+            with _lock:
+                if self.entries.get(entry.outcomes) is entry:
+                    self.entries.move_to_end(entry.outcomes)
+
+    def following(self, entry: Entry, guard: int, outcome: float, held: int, x: Any) -> tuple[Entry, bool]:
+        """The entry for the point x, at which that guard of `entry` came out so, and whether it has just been recorded.
+
+        `held` is how many of the guards of `entry` must hold at x, as they did in another program: where one of them
+        does not, the function has changed since that was recorded, and what there is must not be gone through again."""
+        found: Entry | None = None
+        if held <= guard < len(entry.path):
+            prefix = entry.path[guard].longer.get(outcome)
+            found = None if prefix is None else prefix.entry
+        if found is not None:
+            return found, False
+        with _lock:
             self.missed[entry.line(guard)] += 1
-            found = self.add(x)
-            if found.outcomes[: len(prefix)] != prefix:
-                file, line = entry.line(guard)
-                raise RuntimeError(
-                    f"{self.name} does something else when called again at the same point (seen at {file}:{line}): "
-                    "only functions that depend on nothing but their arguments can be recorded"
-                )
-        return found
+        found = self.add(x)
+        if found.outcomes[: guard + 1] != entry.prefix(guard, outcome):
+            raise self.impure(entry, guard)
+        return found, True
+
+    def impure(self, entry: Entry, guard: int) -> RuntimeError:
+        file, line = entry.line(guard)
+        return RuntimeError(
+            f"{self.name} does something else when called again at the same point (seen at {file}:{line}): "
+            "only functions that depend on nothing but their arguments can be recorded"
+        )
 
     def at(self, x: Any, program_of: Callable[[Entry], Program]) -> tuple[Entry, Any]:
         """The entry whose guards hold at x, and the outputs of its program there."""
         entry = self.last
         if entry is None:
             entry = self.add(x)
+        held = recorded = 0
         while True:
             program = program_of(entry)
             out = np.empty(program.outputs)
             failed = program.run(entry.numbers(x), out)
             if failed is None:
-                if entry is not self.last:
-                    self.last = entry
-                    if entry.outcomes in self.entries:
-                        self.entries.move_to_end(entry.outcomes)
+                self.used(entry)
                 return entry, out
-            entry = self.following(entry, *failed, x)
+            guard, outcome = failed
+            if recorded == TRIES:
+                raise self.impure(entry, guard)
+            entry, fresh = self.following(entry, guard, outcome, held, x)
+            held, recorded = guard + 1, recorded + fresh
 
 
 def inlined(call: Callable[..., Any], derive: Derive, spec: Spec, leaves: list[Any]) -> Any:

@@ -108,9 +108,11 @@ class Recorded:
         family = self.families.get(spec)
         if family is None:
             name = f"{self.what}({getattr(self.f, '__name__', 'function')})"
-            family = self.families[spec] = Family(self.call, self.derive, spec, self.max_programs, name)
+            new = Family(self.call, self.derive, spec, self.max_programs, name)
+            family = self.families.setdefault(spec, new)
             if len(self.families) > self.max_programs:
-                del self.families[next(iter(self.families))]
+                for oldest in list(self.families)[:1]:  # none, if another thread has cleared them
+                    self.families.pop(oldest, None)
         return family
 
     def on_tape(self, family: Family, x: Any, values: dict[int, Value]) -> Any:
@@ -149,7 +151,7 @@ class Recorded:
     @property
     def programs(self) -> list[Program]:
         """The programs that there are."""
-        return [entry.program for family in self.families.values() for entry in family.entries.values()]
+        return [entry.program for family in list(self.families.values()) for entry in family.kept()]
 
     def clear(self) -> None:
         """Forget all programs; the next call records the function anew."""

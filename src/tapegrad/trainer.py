@@ -11,7 +11,6 @@ import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
-from operator import index
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,11 +19,16 @@ from tapegrad import checkpoints
 from tapegrad.batch import VMap
 from tapegrad.engine import Value
 from tapegrad.optim import LRScheduler, Optimizer, ReduceLROnPlateau
+from tapegrad.states import need_count, need_dict, need_key, need_list, need_number, what
+from tapegrad.wording import clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
 __all__ = ["History", "Trainer", "as_array", "order"]
+
+LISTS = ("losses", "accuracies", "validation_losses", "validation_accuracies")  # of a history
+ENDINGS = ("", "epochs", "steady", "callback")
 
 
 @dataclass
@@ -123,11 +127,7 @@ class Trainer:
         history = self.history
         self.first_look()
         if self.checkpoint is not None and os.path.exists(self.checkpoint):
-            state = checkpoints.load(self.checkpoint)
-            try:
-                self.resume(state)
-            except (AttributeError, IndexError, KeyError, TypeError) as error:
-                raise ValueError(f"{self.checkpoint} is no checkpoint that fit has written: {error!r}") from error
+            self.resume(checkpoints.load(self.checkpoint))
         with _bar(progress, epochs * self.batches(), len(history) * self.batches() + self.batches_done) as bar:
             while not (reason := self.reason_to_stop(epochs)):
                 self.epoch(bar)
@@ -241,30 +241,79 @@ class Trainer:
             "history": dataclasses.asdict(self.history),
         }
 
-    def resume(self, state: dict[str, Any]) -> None:
-        wrong = [
-            f"{name} was {state['run'].get(name)} and is {now}"
-            for name, now in self.description.items()
-            if state["run"].get(name) != now
-        ]
+    def resume(self, state: Any) -> None:
+        """Go on from a state that was kept. It is looked through first: with a ValueError nothing has changed."""
+        try:
+            wrong = self.differences(need_dict(need_key(state, "run"), "run"))
+            if not wrong:
+                self.take(state)
+        except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+            text = clean(error, 1000)
+            raise ValueError(f"{self.checkpoint} is no checkpoint that fit has written: {text}") from error
         if wrong:
             raise ValueError(
                 f"{self.checkpoint} is of another run: {'; '.join(wrong)}. "
                 "Give another file, or delete it to begin anew"
             )
-        history, batches_done = History(**state["history"]), index(state["batches_done"])
-        lists = (history.losses, history.accuracies, history.validation_losses, history.validation_accuracies)
-        if not 0 <= batches_done <= self.batches() or not all(isinstance(x, list) for x in lists):
-            raise TypeError("its history or its place in the epoch is not one")
-        if len(state["parameters"]) != len(self.parameters):
-            raise TypeError(f"it has {len(state['parameters'])} parameters, and the model {len(self.parameters)}")
-        best, schedule = state["best"], state["schedule"]
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.schedule is not None:
-            self.schedule.load_state_dict(schedule)
-        self.set_parameters(state["parameters"])
+
+    def differences(self, run: dict[str, Any]) -> list[str]:
+        """What was otherwise in the run that the checkpoint is of."""
+        return [
+            f"{name} was {clean(run.get(name), 200)} and is {now}"
+            for name, now in self.description.items()
+            if run.get(name) != now
+        ]
+
+    def take(self, state: dict[str, Any]) -> None:
+        """Make the state this run's, or leave everything as it was."""
+        batches_done = need_count(need_key(state, "batches_done"), "batches_done")
+        if batches_done > self.batches():
+            raise ValueError(f"batches_done is {batches_done}, and an epoch has {self.batches()} batches")
+        parameters = self.read_parameters(need_key(state, "parameters"), "parameters")
+        best = need_key(state, "best")
+        best = None if best is None else self.read_parameters(best, "best")
+        history = self.read_history(need_key(state, "history"))
+        optimizer, schedule = need_dict(need_key(state, "optimizer"), "optimizer"), need_key(state, "schedule")
+        kept = self.optimizer.state, [dict(group) for group in self.optimizer.param_groups]
+        try:
+            self.optimizer.load_state_dict(optimizer)  # this is all or nothing, and so is the next
+            if self.schedule is not None:
+                self.schedule.load_state_dict(need_dict(schedule, "schedule"))
+        except BaseException:
+            self.optimizer.state, groups = kept
+            for group, options in zip(self.optimizer.param_groups, groups, strict=True):
+                group.update(options)
+            raise
+        self.set_parameters(parameters)
         self.batches_done, self.best = batches_done, best
         vars(self.history).update(vars(history))
+
+    def read_parameters(self, numbers: Any, where: str) -> list[float]:
+        """The numbers of all parameters."""
+        if len(need_list(numbers, where)) != len(self.parameters):
+            raise ValueError(f"{where}: it has {len(numbers)} parameters, and the model {len(self.parameters)}")
+        for k, x in enumerate(numbers):
+            need_number(x, f"{where}[{k}]")
+        return list(numbers)
+
+    def read_history(self, kept: Any) -> History:
+        """The history, whose lists must be of one length, and those of the validation empty where there is none."""
+        lists = {name: need_list(need_key(kept, name, "history"), f"history.{name}") for name in LISTS}
+        epochs = len(lists["losses"])
+        for name, numbers in lists.items():
+            wanted = 0 if self.held_out is None and name.startswith("validation") else epochs
+            if len(numbers) != wanted:
+                raise ValueError(f"history.{name} has {len(numbers)} epochs, and should have {wanted}")
+            for k, x in enumerate(numbers):
+                if name.endswith("losses") or not (x is None or type(x) is float):  # an accuracy may be nan
+                    need_number(x, f"history.{name}[{k}]")
+        best = need_count(need_key(kept, "best", "history"), "history.best")
+        if not min(1, epochs) <= best <= epochs:
+            raise ValueError(f"history.best is {best}, and there are {epochs} epochs")
+        stopped = need_key(kept, "stopped", "history")
+        if stopped not in ENDINGS:
+            raise ValueError(f"history.stopped must be one of {', '.join(map(repr, ENDINGS))}, not {what(stopped)}")
+        return History(**lists, best=best, stopped=stopped)
 
     def described(self) -> dict[str, Any]:
         """What must be the same for a run to go on. The learning rate is that of the start."""

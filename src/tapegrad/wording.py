@@ -5,7 +5,11 @@ from __future__ import annotations
 import math
 import unicodedata
 
-__all__ = ["clean", "columns", "plural", "short"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["clean", "columns", "exact", "number", "plural", "short"]
 
 
 def short(x: object) -> str:
@@ -14,9 +18,35 @@ def short(x: object) -> str:
     >>> short(-4), short(2.5), short(1e-9), short(float("nan"))
     ('-4.0000', '2.5000', '1.000e-09', 'nan')
     """
-    if not isinstance(x, (int, float)):
+    known = exact(x)
+    if known is None:
         return clean(x, 24)
-    return f"{x:.4f}" if x == 0 or 1e-3 <= abs(x) < 1e6 else f"{x:.3e}"
+    return f"{known:.4f}" if known == 0 or 1e-3 <= abs(known) < 1e6 else f"{known:.3e}"
+
+
+def number(x: object) -> str:
+    """A number to six digits; of anything else the text.
+
+    >>> number(0.1 + 0.2), number(3)
+    ('0.3', '3')
+    """
+    known = exact(x)
+    return clean(x) if known is None else f"{known:.6g}"
+
+
+def exact(x: Any) -> float | None:
+    """A float, or an int that is not too large for one, as a plain one, whatever a subclass makes of its text; None for
+    anything else.
+
+    >>> exact(True), exact("2.0"), exact(10**400)
+    (1, None, None)
+    """
+    if issubclass(type(x), float):
+        return float.__pos__(x)
+    if not issubclass(type(x), int):
+        return None
+    plain = int.__pos__(x)
+    return plain if plain.bit_length() <= 1023 else None
 
 
 def clean(text: object, width: int = 24) -> str:

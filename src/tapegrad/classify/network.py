@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tapegrad import losses, optim
-from tapegrad.checkpoints import write_whole
+from tapegrad.files import write_whole
 from tapegrad.nn import LeakyReLU, Linear, Maxout, Module, ReLU, Sequential, Sigmoid, Tanh
+from tapegrad.states import need_count, need_list
+from tapegrad.wording import clean
 
 if TYPE_CHECKING:
     import os
@@ -66,12 +68,24 @@ class Classifier:
                 raise ValueError(f"it is no {KIND}")
             if fewest_bytes(kept) > len(content):  # before a network of that size is built
                 raise ValueError("it is too short for a network of that size")
+            need_sizes(kept)
             parameters = kept.pop("parameters")
             classifier = cls(**kept)
             classifier.network.load_state_dict(parameters)
         except (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-            raise ValueError(f"{path} is no classifier that tapegrad classify has saved: {error}") from error
+            text = clean(error, 1000)
+            raise ValueError(f"{path} is no classifier that tapegrad classify has saved: {text}") from error
         return classifier
+
+
+def need_sizes(kept: dict[str, Any]) -> None:
+    """A ValueError unless there are names of classes, and sizes that a network can have."""
+    if not all(isinstance(name, str) for name in need_list(kept["classes"], "classes")):
+        raise ValueError("classes must be strings")
+    if 0 in [need_count(n, "a size") for n in (kept["size"], *need_list(kept["layers"], "layers"))]:
+        raise ValueError("sizes must be at least 1")
+    if not isinstance(kept["colour"], bool):
+        raise ValueError("colour must be true or false")
 
 
 def fewest_bytes(kept: dict[str, Any]) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 
 from tapegrad.classify import RATES, network, pictures
 from tapegrad.fitting import fit, outputs
+from tapegrad.wording import clean
 
 if TYPE_CHECKING:
     import argparse
@@ -170,7 +171,8 @@ def predict(model: str, paths: Sequence[str]) -> int:
             status = 1
             continue
         scores: list[float] = outputs(classifier.network, [x])[0].tolist()
-        best = classifier.classes[scores.index(max(scores))]
-        listed = ", ".join(f"{name} {score:.2f}" for name, score in zip(classifier.classes, scores, strict=True))
+        names = [clean(name, 200) for name in classifier.classes]  # of a file that somebody else may have made
+        best = names[scores.index(max(scores))]
+        listed = ", ".join(f"{name} {score:.2f}" for name, score in zip(names, scores, strict=True))
         print(f"{path}: {best} (scores: {listed})")
     return status

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tapegrad.drawing.dot import digraph, dot
 from tapegrad.drawing.picture import Picture, summary
 from tapegrad.drawing.svg import svg
+from tapegrad.files import write_whole
 from tapegrad.nodes import Graph, variables
 from tapegrad.wording import plural
 
@@ -87,7 +88,7 @@ class Drawing:
         if path.suffix.lower() not in writers:
             raise ValueError(f"a drawing is saved as {', '.join(writers)}, not as {path.suffix or path.name!r}")
         content = writers[path.suffix.lower()]()
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        write_whole(path, content if isinstance(content, bytes) else content.encode())
 
     def __repr__(self) -> str:
         return f"<drawing of {plural(len(self.graph), 'node')}>"

@@ -25,7 +25,8 @@ def statements(picture: Picture) -> Iterator[tuple[str, str, dict[str, str]]]:
         elif item.kind == "more":
             yield name, "", {"label": item.lines[0].translate(MEANT), "style": "dashed"}
         else:
-            cells = (item.lines[0].translate(MEANT), f"data {item.lines[1]}", f"grad {item.lines[2]}")
+            label, data, grad = [line.translate(MEANT) for line in item.lines]  # numbers may be of any class, too
+            cells = (label, f"data {data}", f"grad {grad}")
             yield name, "", {"label": f"{{ {' | '.join([cell for cell in cells if cell])} }}", "shape": "record"}
     for start, end, _ in picture.edges:
         yield names[start], names[end], {"style": "dashed"} if picture.items[start].kind == "more" else {}

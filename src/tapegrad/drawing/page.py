@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tapegrad.drawing.svg import picture_title
 from tapegrad.nodes import plus
-from tapegrad.wording import clean, short
+from tapegrad.wording import clean, number, short
 
 if TYPE_CHECKING:
     from tapegrad.drawing.picture import Picture
@@ -90,12 +90,12 @@ class _Texts:
                 changed[k] = short(grads[k])
                 lines.append(
                     f"{self.name(k)}.grad += d{self.name(node)}/d{self.name(k)} * {self.name(node)}.grad"
-                    f" = {_factor(d)} * {_factor(g)} = {_factor(amount)}, now {_factor(grads[k])}"
+                    f" = {number(d)} * {number(g)} = {number(amount)}, now {number(grads[k])}"
                 )
             if node in self.picture.box and self.graph.operands[node]:
                 more = len(adds) - len(seen)
                 lines += [f"and {more} of the nodes not drawn"] if more else []
-                text = "\n".join([f"{self.name(node)}.grad = {_factor(g)} is complete", *lines])
+                text = "\n".join([f"{self.name(node)}.grad = {number(g)} is complete", *lines])
                 steps.append({"node": node, "grads": changed, "edges": self.edges_of[node], "text": text})
             elif seen and steps[-1]["node"] is None and len(steps) > 1:
                 steps[-1]["grads"].update(changed)
@@ -103,7 +103,3 @@ class _Texts:
                 text = "nodes that are not drawn add their part"
                 steps.append({"node": None, "grads": changed, "edges": [], "text": text})
         return steps
-
-
-def _factor(x: Any) -> str:
-    return f"{x:.6g}" if isinstance(x, (int, float)) else clean(x)
