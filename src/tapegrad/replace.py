@@ -3,52 +3,152 @@
 from __future__ import annotations
 
 import ast
-from importlib.util import find_spec
+import os
 
 from tapegrad.likeness import Likeness
+from tapegrad.sources import Source, beneath, definitions, is_own, named, own_modules, resolve, source_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
+    from typing import NoReturn
 
-__all__ = ["RefusalError", "find_source", "replace"]
+    from tapegrad.sources import Definition
+
+__all__ = ["RefusalError", "Replacement", "classes", "replace_all"]
 
 
 class RefusalError(Exception):
     """Why a class is not replaced, for people to read."""
 
 
-def replace(source: bytes, filename: str, names: Iterable[str]) -> tuple[ast.Module, list[str]]:
-    """The tree of `source` with every module-level class of these names imported from us, and what to say of it.
+class Replacement:
+    """A file of the program, its tree with ours in place of classes of its own, and what to say of it."""
 
-    Line numbers stay, so that tracebacks are those of the file. Raises RefusalError if one of the classes is not there
-    or does something that ours would not do, and SyntaxError as `compile` does.
-    """
-    tree = ast.parse(source, filename)
-    notices: list[str] = []
-    refusals: list[str] = []
-    body = list(tree.body)
-    for name in dict.fromkeys(names):
-        found = [i for i, node in enumerate(tree.body) if isinstance(node, ast.ClassDef) and node.name == name]
-        if not found:
-            refusals.append(f"{filename}: no class {name} at module level; classes found: {classes(tree)}")
-        for i in found:
-            node = tree.body[i]
-            assert isinstance(node, ast.ClassDef)
-            likeness = Likeness(node, tree)
-            where = f"{filename}:{node.lineno}: class {name}"
-            if likeness.differences:
-                reasons = "".join(f"\n  - {reason}" for reason in likeness.differences)
+    def __init__(self, source: Source, names: Iterable[str]) -> None:
+        """Raises RefusalError if a class does something that ours would not do."""
+        self.source: Source = source
+        self.names: list[str] = list(dict.fromkeys(names))
+        self.tree: ast.Module = source.tree
+        self.notices: list[str] = []
+        found = list({d.node: d for name in self.names for d in named(source.tree, name)}.values())
+        refusals: list[str] = []
+        judged: list[Definition] = []
+        for d in sorted(found, key=lambda d: d.node.lineno):
+            likeness = Likeness(d.node, source.tree)
+            where = f"{source.filename}:{d.node.lineno}: class {d.name}{of_module(source)}"
+            later = next((e for e in found if d.is_superseded_by(e)), None)
+            reasons = "".join(f"\n  - {reason}" for reason in likeness.differences)
+            if reasons and later:
+                self.notices.append(
+                    f"{where} stays as it is until line {later.node.lineno} defines it anew; "
+                    f"it cannot be replaced by tapegrad's Value:{reasons}"
+                )
+            elif reasons:
                 refusals.append(f"{where} cannot be replaced by tapegrad's Value:{reasons}")
             else:
                 remarks = "".join(f"\n  note: {remark}" for remark in likeness.remarks)
-                notices.append(f"{where} replaced by tapegrad's Value\n  seen: {likeness.seen()}{remarks}")
-                body[i] = import_of_ours(node)
+                self.notices.append(f"{where} replaced by tapegrad's Value\n  seen: {likeness.seen()}{remarks}")
+                judged.append(d)
+        if refusals:
+            raise RefusalError("\n".join(refusals))
+        for d in judged:
+            d.block[d.block.index(d.node)] = import_of_ours(d.node)
+
+
+def replace_all(main: Source, names: Iterable[str]) -> list[Replacement]:
+    """The program's files with ours in place of the classes `names`.
+
+    Line numbers stay, so that tracebacks are those of the files. Raises RefusalError, with all that there is to say, if
+    one of the classes is not found or does something that ours would not do.
+    """
+    refusals: list[str] = []
+    wanted: dict[str, tuple[Source, list[str]]] = {}
+    for name in dict.fromkeys(names):
+        try:
+            source, inner = where(main, name)
+            wanted.setdefault(source.key(), (source, []))[1].append(inner)
+        except RefusalError as refusal:
+            refusals.append(str(refusal))
+    replacements: list[Replacement] = []
+    for source, inners in wanted.values():
+        try:
+            replacements.append(Replacement(source, inners))
+        except RefusalError as refusal:
+            refusals.append(str(refusal))
     if refusals:
         raise RefusalError("\n".join(refusals) + "\nnothing was run")
-    tree.body = body
-    return tree, notices
+    return replacements
+
+
+def where(main: Source, name: str) -> tuple[Source, str]:
+    """The file that defines the class `name`, as --replace takes it, and the class's name there."""
+    module, colon, inner = name.rpartition(":")
+    if not colon:
+        if "." not in name or named(main.tree, name):
+            return one_of(name, name, in_program(main, name)) or not_there(main, name)
+        parts = name.split(".")
+        splits = [(".".join(parts[:i]), ".".join(parts[i:])) for i in range(len(parts) - 1, 0, -1)]
+        module, inner = next(((m, n) for m, n in splits if m == "__main__" or source_of(m)), splits[0])
+    if module in ("", "__main__"):
+        source: Source | None = main
+    elif module.endswith(".py"):
+        source = read(module)
+    else:
+        source = source_of(module)
+    if source is None:  # the program may extend sys.path itself, as pytest does
+        tail = module.replace(".", os.sep)
+        places = [
+            *beneath(os.getcwd(), inner, f"{tail}.py"),
+            *beneath(os.getcwd(), inner, f"{tail}{os.sep}__init__.py"),
+        ]
+        found = one_of(name, inner, [(place, inner) for place in places])
+        if found:
+            return found
+        resolved = resolve(main, name)
+        if resolved:
+            return resolved[0]
+        raise RefusalError(
+            f"--replace {name}: there is no module {module} with a source on sys.path, nor a file of it beneath "
+            f"{os.getcwd()} with a class {inner}; a file can be named: --replace path/to/file.py:{inner}"
+        )
+    if source.key() == main.key():
+        source = main
+    return one_of(name, inner, resolve(source, inner)) or not_there(source, inner)
+
+
+def read(filename: str) -> Source:
+    try:
+        with open(filename, "rb") as file:
+            return Source(filename, os.path.abspath(filename), file.read(), "")
+    except (OSError, SyntaxError, ValueError) as error:
+        raise RefusalError(f"--replace: {filename} cannot be read: {error}") from None
+
+
+def in_program(main: Source, name: str) -> list[tuple[Source, str]]:
+    """The classes of this name: of the file that is run, of those it imports the name from, of those it imports."""
+    found = resolve(main, name) or [(source, name) for source in own_modules(main) if named(source.tree, name)]
+    if not found and not is_own(main.filename):  # pytest, unittest: what they import is known when they run
+        found = [(source, name) for source in beneath(os.getcwd(), name)]
+    return found
+
+
+def one_of(asked: str, name: str, found: list[tuple[Source, str]]) -> tuple[Source, str] | None:
+    if len(found) > 1:
+        places = "".join(
+            f"\n  - {source.filename}:{named(source.tree, inner)[0].node.lineno}: --replace {source.module}:{inner}"
+            for source, inner in found
+        )
+        raise RefusalError(f"--replace {asked}: there are several classes {name}; say which:{places}")
+    return found[0] if found else None
+
+
+def not_there(source: Source, name: str) -> NoReturn:
+    raise RefusalError(f"{source.filename}: no class {name}{of_module(source)}; classes found: {classes(source.tree)}")
+
+
+def of_module(source: Source) -> str:
+    return "" if source.module == "__main__" else f" (module {source.module})"
 
 
 def import_of_ours(node: ast.ClassDef) -> ast.stmt:
@@ -59,21 +159,5 @@ def import_of_ours(node: ast.ClassDef) -> ast.stmt:
 
 
 def classes(tree: ast.Module) -> str:
-    """The classes of a program, in words; those that are not at module level are said to be inside something."""
-    found = sorted((n for n in ast.walk(tree) if isinstance(n, ast.ClassDef)), key=lambda n: n.lineno)
-    inside = {n for n in found if n not in tree.body}
-    words = [f"{n.name} (line {n.lineno}{', inside another block' if n in inside else ''})" for n in found]
-    return ", ".join(words) or "none"
-
-
-def find_source(module: str) -> tuple[Any, bytes]:
-    """The spec that `python -m module` would run, a package's being its `__main__`, and its source."""
-    spec: Any = find_spec(module)
-    if spec is not None and spec.submodule_search_locations is not None:
-        module += ".__main__"
-        spec = find_spec(module)
-    if spec is None:
-        raise ImportError(f"No module named {module}")
-    if not (spec.has_location and spec.origin.endswith(".py") and hasattr(spec.loader, "get_data")):
-        raise ImportError(f"--replace needs the source of {module}, and there is none")
-    return spec, spec.loader.get_data(spec.origin)
+    """The classes of a program, in words; those in a function or a class are named with it."""
+    return ", ".join(f"{d.name} (line {d.node.lineno})" for d in definitions(tree)) or "none"
