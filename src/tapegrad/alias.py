@@ -61,6 +61,8 @@ class Finder:
             found = find_in(name, path, target)
             if self.ours is None:
                 self.ours = set(NAMES) if found is None else self.look_at(found)
+            if found and self.exchange:
+                self.exchange.apply(found)  # it may be the file that has the class
             return found or spec_of_ours(name)
         if name == "micrograd.engine" and self.notice:
             self.say(self.notice)

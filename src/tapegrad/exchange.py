@@ -74,8 +74,7 @@ class Exchange:
             spec = self.find_by_others(name, path, target)
         finally:
             self.finding.discard(mark)
-        exchanged = self.files.get(os.path.realpath(spec.origin)) if spec and spec.origin else None
-        return self.with_code(spec, exchanged) if exchanged else None
+        return spec if spec and self.apply(spec) else None
 
     def find_by_others(self, name: str, path: Sequence[str] | None, target: object) -> Any:
         for finder in list(sys.meta_path):
@@ -85,14 +84,17 @@ class Exchange:
                     return spec
         return None
 
-    def with_code(self, spec: Any, exchanged: Exchanged) -> Any:
-        """The spec with a loader that runs the other code, unless the file is no longer what it was."""
+    def apply(self, spec: Any) -> bool:
+        """Give the spec's loader the other code if it is for one of the files; not if that is no longer what it was."""
+        exchanged = self.files.get(os.path.realpath(spec.origin)) if spec.origin else None
         loader = spec.loader
+        if exchanged is None:
+            return False
         if type(loader).__module__ == "_pytest.assertion.rewrite":
             spec.loader = Asserting(loader, exchanged)
-            return spec
-        if not hasattr(loader, "get_data") or loader.get_data(spec.origin) != exchanged.text:
-            return spec
+            return True
+        if not hasattr(loader, "get_code") or loader.get_data(spec.origin) != exchanged.text:
+            return False
         as_it_is = loader.get_code  # the loader of an archive has many modules
 
         def get_code(name: str) -> CodeType:
@@ -100,7 +102,7 @@ class Exchange:
             return code
 
         loader.get_code = get_code
-        return spec
+        return True
 
 
 class Asserting:

@@ -87,40 +87,45 @@ def where(main: Source, name: str) -> tuple[Source, str]:
     if not colon:
         if "." not in name or named(main.tree, name):
             return one_of(name, name, in_program(main, name)) or not_there(main, name)
-        parts = name.split(".")
-        splits = [(".".join(parts[:i]), ".".join(parts[i:])) for i in range(len(parts) - 1, 0, -1)]
-        module, inner = next(((m, n) for m, n in splits if m == "__main__" or source_of(m)), splits[0])
+        module, inner = split(main, name)
+    source = of_name(main, module)
+    if source:
+        return one_of(name, inner, resolve(source, inner)) or not_there(source, inner)
+    path = module.replace(".", os.sep)  # the program may extend sys.path itself, as pytest does
+    tails = (f"{path}.py", f"{path}{os.sep}__init__.py")
+    found = [(place, inner) for tail in tails for place in beneath(os.getcwd(), inner, tail)]
+    chosen = one_of(name, inner, found or resolve(main, name))
+    if chosen:
+        return chosen
+    raise RefusalError(
+        f"--replace {name}: there is no module {module} with a source on sys.path, nor a file of it beneath "
+        f"{os.getcwd()} with a class {inner}; a file can be named: --replace path/to/file.py:{inner}"
+    )
+
+
+def split(main: Source, name: str) -> tuple[str, str]:
+    """What of a dotted name is the module and what the class in it: as much as there is a module for."""
+    parts = name.split(".")
+    splits = [(".".join(parts[:i]), ".".join(parts[i:])) for i in range(len(parts) - 1, 0, -1)]
+    for module, inner in splits:
+        source = of_name(main, module)
+        if source and ("." not in inner or resolve(source, inner)):
+            return module, inner
+    return splits[0]
+
+
+def of_name(main: Source, module: str) -> Source | None:
+    """The source of a module, or of a file, that --replace names."""
     if module in ("", "__main__"):
-        source: Source | None = main
-    elif module.endswith(".py"):
-        source = read(module)
-    else:
-        source = source_of(module)
-    if source is None:  # the program may extend sys.path itself, as pytest does
-        tail = module.replace(".", os.sep)
-        places = [
-            *beneath(os.getcwd(), inner, f"{tail}.py"),
-            *beneath(os.getcwd(), inner, f"{tail}{os.sep}__init__.py"),
-        ]
-        found = one_of(name, inner, [(place, inner) for place in places])
-        if found:
-            return found
-        resolved = resolve(main, name)
-        if resolved:
-            return resolved[0]
-        raise RefusalError(
-            f"--replace {name}: there is no module {module} with a source on sys.path, nor a file of it beneath "
-            f"{os.getcwd()} with a class {inner}; a file can be named: --replace path/to/file.py:{inner}"
-        )
-    if source.key() == main.key():
-        source = main
-    return one_of(name, inner, resolve(source, inner)) or not_there(source, inner)
+        return main
+    source = read(module) if module.endswith(".py") else source_of(module)
+    return main if source and source.key() == main.key() else source
 
 
 def read(filename: str) -> Source:
     try:
         with open(filename, "rb") as file:
-            return Source(filename, os.path.abspath(filename), file.read(), "")
+            return Source("", os.path.abspath(filename), file.read(), "")
     except (OSError, SyntaxError, ValueError) as error:
         raise RefusalError(f"--replace: {filename} cannot be read: {error}") from None
 
@@ -136,7 +141,7 @@ def in_program(main: Source, name: str) -> list[tuple[Source, str]]:
 def one_of(asked: str, name: str, found: list[tuple[Source, str]]) -> tuple[Source, str] | None:
     if len(found) > 1:
         places = "".join(
-            f"\n  - {source.filename}:{named(source.tree, inner)[0].node.lineno}: --replace {source.module}:{inner}"
+            f"\n  - {source.filename}:{named(source.tree, inner)[0].node.lineno}: --replace {source.module or os.path.relpath(source.filename)}:{inner}"
             for source, inner in found
         )
         raise RefusalError(f"--replace {asked}: there are several classes {name}; say which:{places}")
@@ -148,7 +153,7 @@ def not_there(source: Source, name: str) -> NoReturn:
 
 
 def of_module(source: Source) -> str:
-    return "" if source.module == "__main__" else f" (module {source.module})"
+    return "" if source.module in ("", "__main__") else f" (module {source.module})"
 
 
 def import_of_ours(node: ast.ClassDef) -> ast.stmt:

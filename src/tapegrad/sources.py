@@ -35,7 +35,7 @@ ENOUGH = 5_000  # Python files that are looked through for a class before one gi
 
 
 class Source:
-    """A file of a program: the name of the module that it is, the package that this is in, its text and its tree."""
+    """A file of a program: its text, its tree, the module that it is ("": not known) and the package that this is in."""
 
     def __init__(self, module: str, filename: str, text: bytes, package: str) -> None:
         self.module: str = module
@@ -290,7 +290,7 @@ def beneath(directory: str, name: str, tail: str = "") -> list[Source]:
                     text = file.read()
             except OSError:
                 continue
-            source = parsed(os.path.relpath(path), path, text) if b"class" in text and word in text else None
+            source = parsed("", path, text) if b"class" in text and word in text else None
             if source and named(source.tree, name):
                 found.append(source)
     return found
