@@ -45,7 +45,9 @@ USE = """
     print(y.data, a.grad, b.grad)
 """
 WHOSE = "import micrograd.engine, micrograd; print('Value of', micrograd.engine.Value.__module__)\n"
-ALONE = "import os, sys; sys.path = [p for p in sys.path if not os.path.exists(p + '/micrograd/nn.py') or p == sys.path[0]]\n"
+ALONE = """import os, sys  # without an installed micrograd
+sys.path[1:] = [p for p in sys.path[1:] if not os.path.exists(p + '/micrograd/nn.py')]
+"""
 OURS, OWN = "Value of tapegrad.value\n", "Value of micrograd.engine\n"
 
 
@@ -145,7 +147,8 @@ SHAPES = {
         "micrograd/engine.py": FORK, "micrograd/nn.py": NEURON.replace("micrograd.engine", ".engine"),
     },
     "imported from": {
-        "micrograd/__init__.py": "from micrograd.core.scalar import *", "micrograd/engine.py": "from .core import Value",
+        "micrograd/__init__.py": "from micrograd.core.scalar import *",
+        "micrograd/engine.py": "from .core import Value",
         "micrograd/core/__init__.py": "from .scalar import Value as Value", "micrograd/core/scalar.py": FORK,
     },
     "engine is a package": {

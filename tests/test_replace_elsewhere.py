@@ -21,7 +21,7 @@ FIGURES = "4.25 5.0 1.0\n"
 
 
 def replaced(*words, where, own="value"):
-    """What was said; the program printed what it does under python, but for the module of its Value, on the last line."""
+    """What was said; the program printed what it does under python, but for the last line, the module of its Value."""
     name = next(word for word in words if word.endswith(".py") or word == "-m")
     python, ours = call(PYTHON, *words[words.index(name) :]), call(TAPEGRAD, *words)
     assert (python.returncode, ours.returncode) == (0, 0), ours.stderr
@@ -168,6 +168,29 @@ def test_a_program_that_is_imported_as_a_module_too(project):
         assert call(TAPEGRAD, "--replace", name, "main.py").stdout == "tapegrad.value\nTrue\n"
 
 
+def test_what_other_files_do_with_the_class_counts(project):
+    project({"value.py": MICROGRAD + "\n    def _order(self):\n        return []\n"})
+    project({"main.py": "from value import Value as V\nfrom helper import f\nprint(f(V(1.0)))\n"})
+    project({"helper.py": "import value as v\ndef f(x):\n    return x._order()\n"})
+    refused(
+        "--replace=value:Value", "main.py", reasons=["value.py:1: class Value (module value)", "method _order (line"]
+    )
+    project({"helper.py": "import value as v\ndef f(x):\n    return v.Value(2.0, name='x')\n"})
+    refused(
+        "--replace=value:Value", "main.py", reasons=["line 3 of ", "helper.py calls it with name=, a name that ours"]
+    )
+    project({"helper.py": "def f(x):\n    def Value(name): return name\n    return Value(name='x')\n"})
+    assert call(TAPEGRAD, "--replace=value:Value", "main.py").stdout == "x\n"
+    project({"main.py": "from value import Value as V\nprint(V(data=1.0, name='x'))\n"})
+    refused("--replace=V", "main.py", reasons=["line 2 of ", "main.py calls it with name="])
+
+
+def test_programs_that_parse_but_do_not_compile(project):
+    project({"value.py": MICROGRAD + "\nreturn\n", "main.py": "import value\n", "alone.py": MICROGRAD + "\nreturn\n"})
+    for words in (["--replace", "value.Value", "main.py"], ["--replace", "Value", "alone.py"]):
+        assert call(TAPEGRAD, *words).stderr == call(PYTHON, words[-1]).stderr
+
+
 def in_function(source, name="train"):
     return f"def {name}():\n" + textwrap.indent(source + SUM, "    ") + f"\n{name}()\n"
 
@@ -186,6 +209,12 @@ def test_classes_in_other_blocks(project):
     project({"two.py": in_function(MICROGRAD, "one") + in_function(LECTURE, "two") + outer})
     done = call(TAPEGRAD, "--replace", "Value", "two.py")
     assert done.stdout == (FIGURES + "tapegrad.value\n") * 2 and done.stderr.count("replaced by") == 2
+    project({"two.py": in_function(MICROGRAD, "one") + MICROGRAD + SUM})
+    done = call(TAPEGRAD, "--replace", "Value", "two.py")
+    assert done.stdout == f"{FIGURES}__main__\n{FIGURES}tapegrad.value\n"
+    assert "two.py:2: class one.Value stays as it is: --replace one.Value\n" in done.stderr
+    done = call(TAPEGRAD, "--replace", "Value,one.Value", "two.py")
+    assert done.stdout == f"{FIGURES}tapegrad.value\n" * 2
     done = call(TAPEGRAD, "--replace", "value:Value", "-m", "value")
     assert "value.py:2: class Value replaced" in done.stderr
 
@@ -224,7 +253,8 @@ def test_a_notebook_that_defines_the_class_step_by_step(project):
     assert said.count("replaced by tapegrad's Value\n") == 2
     project({"notebook.py": NOTEBOOK.replace("0 if self.data < 0", "0.1 * self.data if self.data < 0")})
     refused("--replace=Value", "notebook.py", reasons=["class Value cannot be replaced", "a.relu()"])
-    either = f"import sys\nif len(sys.argv) > 5:\n{textwrap.indent(LEAKY, '    ')}\nelse:\n{textwrap.indent(MICROGRAD, '    ')}"
+    one, other = (textwrap.indent(source, "    ") for source in (LEAKY, MICROGRAD))
+    either = f"import sys\nif len(sys.argv) > 5:\n{one}\nelse:\n{other}"
     project({"notebook.py": either})
     refused("--replace=Value", "notebook.py", reasons=["notebook.py:3: class Value cannot be replaced"])
 
@@ -254,8 +284,12 @@ def test_pytest_on_a_package(project, name, mode):
 
 @pytest.mark.parametrize(
     "name, mode",
-    [("Value", "prepend"), ("test_it.Value", "importlib"), ("tests/test_it.py:Value", "prepend")]
-    + [("tests.test_it:Value", "importlib")],
+    [
+        ("Value", "prepend"),
+        ("test_it.Value", "importlib"),
+        ("tests/test_it.py:Value", "prepend"),
+        ("tests.test_it:Value", "importlib"),
+    ],
 )
 def test_pytest_on_a_class_in_the_tests(project, name, mode):
     project({"tests/test_it.py": MICROGRAD + TEST, "pytest.ini": "[pytest]\n"})

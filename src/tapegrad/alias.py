@@ -6,7 +6,6 @@ the trial of `--replace`.
 
 from __future__ import annotations
 
-import os
 import sys
 from types import ModuleType
 
@@ -79,18 +78,16 @@ class Finder:
             return set(NAMES)
         sources = {name: source for name, spec in specs.items() if (source := load(name, spec))}
         known = {name for name, source in sources.items() if fingerprint(source.tree) == KARPATHYS[name]}
-        if "micrograd.engine" in known:
-            if known != set(NAMES):
-                nn = (
-                    f"{specs['micrograd.nn'].origin} is the program's own"
-                    if "micrograd.nn" in specs
-                    else "there is no nn"
-                )
+        engine = sources.get("micrograd.engine")
+        is_asked = engine and self.exchange and engine.key() in self.exchange.files  # by --replace
+        if engine and engine.module in known and not is_asked:
+            if "micrograd.nn" in specs and "micrograd.nn" not in known:
                 self.notice = (
-                    f"{specs['micrograd.engine'].origin}, the text of micrograd 0.1.0, replaced by tapegrad's; {nn}"
+                    f"{engine.filename}, the text of micrograd 0.1.0, replaced by tapegrad's; "
+                    f"{specs['micrograd.nn'].origin} is the program's own"
                 )
             return known
-        return known if self.exchange_value(package, sources.get("micrograd.engine")) else set()
+        return known - {"micrograd.engine"} if is_asked or self.exchange_value(package, engine) else set()
 
     def exchange_value(self, package: Any, engine: Source | None) -> bool:
         """Whether the Value of the program's own micrograd is ours from here on; said when the program imports it."""
@@ -112,10 +109,10 @@ class Finder:
             return False
         ((source, name),) = places
         self.exchange = self.exchange or Exchange()
-        if os.path.realpath(source.filename) in self.exchange.files:  # by --replace
+        if source.key() in self.exchange.files:  # by --replace
             return True
         try:
-            replacement = Replacement(source, [name])
+            replacement = Replacement(source, [name], program())
             tree, notices, is_ours = replacement.tree, replacement.notices, True
         except RefusalError as refusal:
             tree, notices, is_ours = source.tree, [f"{refusal}\nit stays as it is"], False
@@ -124,7 +121,7 @@ class Finder:
             for notice in notices:
                 self.say(f"a micrograd of the program's own: {notice}")
 
-        self.exchange.add(source.filename, Exchanged(source.text, tree, say))
+        self.exchange.add(source.filename, source.module, Exchanged(source.text, tree, say))
         self.exchange.install()
         return is_ours
 
@@ -148,6 +145,18 @@ def spec_of_ours(name: str) -> ModuleSpec:
     from importlib.machinery import ModuleSpec
 
     return ModuleSpec(name, Loader(), origin="tapegrad", is_package=name == "micrograd")  # type: ignore[arg-type]
+
+
+def program() -> Source | None:
+    """The file that is run."""
+    from tapegrad.sources import parsed
+
+    filename = getattr(sys.modules.get("__main__"), "__file__", None)
+    try:
+        with open(filename or "", "rb") as file:
+            return parsed("__main__", str(filename), file.read())
+    except OSError:
+        return None
 
 
 def fingerprint(tree: ast.Module) -> str:

@@ -49,11 +49,13 @@ class Exchange:
         self.names: set[str] = set()
         self.finding: set[tuple[int, str]] = set()
 
-    def add(self, filename: str, exchanged: Exchanged) -> None:
+    def add(self, filename: str, module: str, exchanged: Exchanged) -> None:
+        """Have a file run as `exchanged` says; `module` is a name that it may be imported by, if one is known."""
         path = os.path.realpath(filename)
         stem = os.path.splitext(os.path.basename(path))[0]
         self.files[path] = exchanged
         self.names.add(os.path.basename(os.path.dirname(path)) if stem == "__init__" else stem)
+        self.names.add(module.rpartition(".")[2])
 
     def install(self) -> None:
         """Stand first, before finders that the program has put in front since, such as pytest's."""

@@ -6,11 +6,11 @@ import ast
 import os
 
 from tapegrad.likeness import Likeness
-from tapegrad.sources import Source, beneath, definitions, is_own, named, own_modules, resolve, source_of
+from tapegrad.sources import Source, beneath, definitions, elsewhere, is_own, named, own_modules, resolve, source_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from typing import NoReturn
 
     from tapegrad.sources import Definition
@@ -25,19 +25,20 @@ class RefusalError(Exception):
 class Replacement:
     """A file of the program, its tree with ours in place of classes of its own, and what to say of it."""
 
-    def __init__(self, source: Source, names: Iterable[str]) -> None:
-        """Raises RefusalError if a class does something that ours would not do."""
+    def __init__(self, source: Source, names: Iterable[str], main: Source | None = None) -> None:
+        """Raises RefusalError if a class, or what the program from `main` on does with it, would not work with ours."""
         self.source: Source = source
-        self.names: list[str] = list(dict.fromkeys(names))
         self.tree: ast.Module = source.tree
         self.notices: list[str] = []
-        found = list({d.node: d for name in self.names for d in named(source.tree, name)}.values())
+        found = {d.node: d for name in names for d in named(source.tree, name)}
+        rest = [node for d in found.values() if main for node in elsewhere(source, d.name, main)]
+        program = ast.Module([*source.tree.body, ast.If(ast.Constant(False), rest, [])], []) if rest else source.tree
         refusals: list[str] = []
         judged: list[Definition] = []
-        for d in sorted(found, key=lambda d: d.node.lineno):
-            likeness = Likeness(d.node, source.tree)
+        for d in sorted(found.values(), key=lambda d: d.node.lineno):
+            likeness = Likeness(d.node, program)
             where = f"{source.filename}:{d.node.lineno}: class {d.name}{of_module(source)}"
-            later = next((e for e in found if d.is_superseded_by(e)), None)
+            later = next((e for e in found.values() if d.is_superseded_by(e)), None)
             reasons = "".join(f"\n  - {reason}" for reason in likeness.differences)
             if reasons and later:
                 self.notices.append(
@@ -52,8 +53,16 @@ class Replacement:
                 judged.append(d)
         if refusals:
             raise RefusalError("\n".join(refusals))
+        self.notices += self.left(found)
         for d in judged:
             d.block[d.block.index(d.node)] = import_of_ours(d.node)
+
+    def left(self, found: dict[ast.ClassDef, Definition]) -> Iterator[str]:
+        """What to say of classes of the same name in functions that were not asked for."""
+        names = {node.name for node in found}
+        for d in definitions(self.tree):
+            if d.node.name in names and d.node not in found and not d.in_class:
+                yield f"{self.source.filename}:{d.node.lineno}: class {d.name} stays as it is: --replace {d.name}"
 
 
 def replace_all(main: Source, names: Iterable[str]) -> list[Replacement]:
@@ -73,7 +82,7 @@ def replace_all(main: Source, names: Iterable[str]) -> list[Replacement]:
     replacements: list[Replacement] = []
     for source, inners in wanted.values():
         try:
-            replacements.append(Replacement(source, inners))
+            replacements.append(Replacement(source, inners, main))
         except RefusalError as refusal:
             refusals.append(str(refusal))
     if refusals:
@@ -140,11 +149,10 @@ def in_program(main: Source, name: str) -> list[tuple[Source, str]]:
 
 def one_of(asked: str, name: str, found: list[tuple[Source, str]]) -> tuple[Source, str] | None:
     if len(found) > 1:
-        places = "".join(
-            f"\n  - {source.filename}:{named(source.tree, inner)[0].node.lineno}: --replace {source.module or os.path.relpath(source.filename)}:{inner}"
-            for source, inner in found
-        )
-        raise RefusalError(f"--replace {asked}: there are several classes {name}; say which:{places}")
+        places = [f"{s.filename}:{named(s.tree, inner)[0].node.lineno}" for s, inner in found]
+        ways = [f"--replace {s.module or os.path.relpath(s.filename)}:{inner}" for s, inner in found]
+        listed = "".join(f"\n  - {place}: {way}" for place, way in zip(places, ways, strict=True))
+        raise RefusalError(f"--replace {asked}: there are several classes {name}; say which:{listed}")
     return found[0] if found else None
 
 

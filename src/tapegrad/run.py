@@ -190,7 +190,12 @@ def with_ours(main: Source, names: list[str], say: Callable[[str], None]) -> Exc
         raise UsageError(str(refusal)) from None
     exchange = Exchange()
     for replacement in replacements:
-        exchange.add(replacement.source.filename, Exchanged(replacement.source.text, replacement.tree))
+        source, tree = replacement.source, replacement.tree
+        try:
+            compile(tree, source.filename, "exec", dont_inherit=True)
+        except SyntaxError:  # a kind that a tree can have; the program shows it when it is run
+            continue
+        exchange.add(source.filename, source.module, Exchanged(source.text, tree))
         for notice in replacement.notices:
             say(notice)
     return exchange

@@ -17,6 +17,7 @@ __all__ = [
     "Source",
     "beneath",
     "definitions",
+    "elsewhere",
     "find",
     "find_in",
     "is_own",
@@ -35,7 +36,7 @@ ENOUGH = 5_000  # Python files that are looked through for a class before one gi
 
 
 class Source:
-    """A file of a program: its text, its tree, the module that it is ("": not known) and the package that this is in."""
+    """A file of a program, its text and its tree; the module that it is, if known, and the package that this is in."""
 
     def __init__(self, module: str, filename: str, text: bytes, package: str) -> None:
         self.module: str = module
@@ -106,14 +107,14 @@ def inner_blocks(node: ast.stmt) -> Iterator[list[ast.stmt]]:
 def named(tree: ast.Module, name: str) -> list[Definition]:
     """The definitions that `name` means: Class, Outer.Class or function.Class.
 
-    A name without a dot means each class of that name, in functions too, but not those that are another class's own
-    unless there are no others.
+    A name without a dot means those at module level, in an `if` or `try` too; without any, those in functions; without
+    any, those in classes.
     """
     path = tuple(part for part in name.split(".") if part != "<locals>")
     found = [d for d in definitions(tree) if d.path[-1] == path[-1]]
     if len(path) > 1:
         return [d for d in found if d.path == path]
-    return [d for d in found if not d.in_class] or found
+    return [d for d in found if len(d.path) == 1] or [d for d in found if not d.in_class] or found
 
 
 def find(module: str) -> Any:
@@ -207,7 +208,9 @@ def origins(source: Source, name: str) -> Iterator[tuple[str, str]]:
             for alias in node.names:
                 known_as = alias.asname or alias.name
                 if alias.name == "*":
-                    yield module, name
+                    spec = find(module)  # a large library has very many names
+                    if spec and is_own(spec.origin):
+                        yield module, name
                 elif known_as == head:
                     yield module, alias.name + dot + rest
                 if known_as == head and rest:
@@ -259,17 +262,71 @@ def imported(source: Source) -> Iterator[str]:
             yield from (".".join(parts[:i]) for i in range(1, len(parts) + 1) if all(parts))
 
 
+def elsewhere(source: Source, name: str, main: Source) -> list[ast.stmt]:
+    """What the program's other files do with the class `name` of `source`: their calls with keywords, their attributes.
+
+    As statements in which the class is called what it is called in its own file.
+    """
+    own = [main, *own_modules(main)] if is_own(main.filename) else beneath(os.getcwd(), name, is_defined=False)
+    others = {other.key(): other for other in own if other.key() != source.key()}
+    return [node for other in others.values() for node in uses(other, source, name)]
+
+
+def uses(other: Source, source: Source, name: str) -> Iterator[ast.stmt]:
+    known: dict[str, bool] = {}
+    attributes: set[tuple[str, type]] = set()
+
+    def is_it(words: str) -> bool:
+        if words not in known:
+            places = [] if named(other.tree, words) else resolve(other, words)
+            known[words] = [(place.key(), inner) for place, inner in places] == [(source.key(), name)]
+        return known[words]
+
+    def statement(node: ast.expr, line: int) -> ast.stmt:
+        node.lineno = Line(line, other.filename)
+        return ast.copy_location(ast.Expr(node), node)
+
+    for node in ast.walk(other.tree):
+        if isinstance(node, ast.Call) and node.keywords and isinstance(node.func, ast.Name | ast.Attribute):
+            called: ast.expr = node.func
+            if is_it(ast.unparse(called)):
+                called = ast.Name(name.rpartition(".")[2], ast.Load())
+            elif isinstance(called, ast.Name):
+                continue
+            yield statement(ast.Call(called, node.args, node.keywords), node.lineno)
+        elif isinstance(node, ast.Attribute) and (node.attr, type(node.ctx)) not in attributes:
+            attributes.add((node.attr, type(node.ctx)))
+            yield statement(ast.Attribute(ast.Name("_", ast.Load()), node.attr, node.ctx), node.lineno)
+
+
+class Line(int):
+    """The number of a line, with the file that it is in where it is shown."""
+
+    filename: str
+
+    def __new__(cls, number: int, filename: str) -> Line:
+        line = super().__new__(cls, number)
+        line.filename = filename
+        return line
+
+    def __str__(self) -> str:
+        return f"{int(self)} of {self.filename}"
+
+    def __format__(self, form: str) -> str:
+        return str(self)
+
+
 def is_own(filename: str | None) -> bool:
-    """Whether a file is neither of Python's library nor installed with a package."""
+    """Whether a file is the program's: neither of Python's library, nor installed with a package, nor tapegrad's."""
     if not filename or not filename.endswith(".py"):
         return False
-    library = os.path.dirname(os.path.realpath(os.__file__))
-    parts = set(os.path.realpath(filename).split(os.sep))
-    return not (parts & {"site-packages", "dist-packages"} or os.path.realpath(filename).startswith(library + os.sep))
+    path = os.path.realpath(filename)
+    not_own = tuple(os.path.dirname(os.path.realpath(file)) + os.sep for file in (os.__file__, __file__))
+    return not (path.startswith(not_own) or {"site-packages", "dist-packages"} & set(path.split(os.sep)))
 
 
-def beneath(directory: str, name: str, tail: str = "") -> list[Source]:
-    """The files in a directory and those in it that define the class `name`, of those whose path ends with `tail`."""
+def beneath(directory: str, name: str, tail: str = "", is_defined: bool = True) -> list[Source]:
+    """The files in a directory, at any depth, that define a class or only have its name; `tail` is how they end."""
     found: list[Source] = []
     files = 0
     word = name.rpartition(".")[2].encode()
@@ -290,7 +347,7 @@ def beneath(directory: str, name: str, tail: str = "") -> list[Source]:
                     text = file.read()
             except OSError:
                 continue
-            source = parsed("", path, text) if b"class" in text and word in text else None
-            if source and named(source.tree, name):
+            source = parsed("", path, text) if word in text else None
+            if source and (not is_defined or named(source.tree, name)):
                 found.append(source)
     return found
