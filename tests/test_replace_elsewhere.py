@@ -2,6 +2,7 @@
 
 import os
 import textwrap
+import zipfile
 
 import pytest
 from test_own_micrograd import project
@@ -92,6 +93,12 @@ def test_the_name_that_the_program_gives_it_will_do(project):
     replaced("--replace", "Number", "main.py", where="value.py:1: class Value (module value)")
 
 
+def test_a_class_that_is_imported_in_a_way_of_the_programs_own_is_pointed_out(project):
+    project({"lib/value.py": MICROGRAD, "main.py": "import importlib\nimportlib.import_module('lib.value')\n"})
+    refused("--replace", "Value", "main.py", reasons=["in another file: --replace lib/value.py:Value\n"])
+    assert call(TAPEGRAD, "--replace", "lib/value.py:Value", "main.py").stderr.count("tapegrad run:") == 1
+
+
 def test_several_classes_of_one_name_are_listed(project):
     project({"one.py": "from value import Value\n", "value.py": MICROGRAD, "two.py": MICROGRAD})
     project({"main.py": "import one, two\nprint(one.Value is two.Value)\n"})
@@ -135,6 +142,13 @@ def test_refusals_name_the_file_the_module_and_what_ours_takes(project):
     refused("--replace=math:Value", "main.py", reasons=["no module math with a source"])
     refused("--replace=pkg.engine.Scalar,Value", "main.py", reasons=["no class Scalar", "requires_grad"])
     assert not os.path.exists("ran")
+    project({"two.py": "from missing import Value\n", "three.py": "from micrograd.nothing import Value\n"})
+    refused(
+        "--replace=Value", "two.py", reasons=["two.py: no class Value", "it imports it from missing, of which there"]
+    )
+    means = "a micrograd that is not installed means tapegrad's without --replace"
+    refused("--replace=Value", "three.py", reasons=[means])
+    refused("--replace=micrograd.nothing:Value", "three.py", reasons=[means])
 
 
 def test_a_file_that_the_program_does_not_import_is_said(project):
@@ -314,6 +328,15 @@ def test_unittest(project):
         done = call(TAPEGRAD, "--replace", "tests.test_it:Value", "-m", "unittest", *words)
         assert "Value of tapegrad.value" in done.stdout and done.returncode == 0, done.stderr
     assert call(TAPEGRAD, "--replace=Value", "-m", "unittest").stdout == "Value of tapegrad.value\n"
+
+
+def test_an_archive(project):
+    with zipfile.ZipFile("app.zip", "w") as archive:
+        archive.writestr("__main__.py", "from value import Value\n" + SUM)
+        archive.writestr("value.py", MICROGRAD)
+    for name in ("Value", "value.Value"):
+        done = call(TAPEGRAD, "--replace", name, "app.zip")
+        assert done.stdout == FIGURES + "tapegrad.value\n" and "app.zip/value.py:1: class Value (module" in done.stderr
 
 
 def test_directories_and_compare(project):

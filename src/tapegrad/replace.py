@@ -6,7 +6,18 @@ import ast
 import os
 
 from tapegrad.likeness import Likeness
-from tapegrad.sources import Source, beneath, definitions, elsewhere, is_own, named, own_modules, resolve, source_of
+from tapegrad.sources import (
+    Source,
+    beneath,
+    definitions,
+    elsewhere,
+    is_own,
+    named,
+    origins,
+    own_modules,
+    resolve,
+    source_of,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,6 +120,7 @@ def where(main: Source, name: str) -> tuple[Source, str]:
     raise RefusalError(
         f"--replace {name}: there is no module {module} with a source on sys.path, nor a file of it beneath "
         f"{os.getcwd()} with a class {inner}; a file can be named: --replace path/to/file.py:{inner}"
+        + of_micrograd(module)
     )
 
 
@@ -157,7 +169,18 @@ def one_of(asked: str, name: str, found: list[tuple[Source, str]]) -> tuple[Sour
 
 
 def not_there(source: Source, name: str) -> NoReturn:
-    raise RefusalError(f"{source.filename}: no class {name}{of_module(source)}; classes found: {classes(source.tree)}")
+    missing = [module for module, _ in origins(source, name) if source_of(module) is None]
+    words = f"{source.filename}: no class {name}{of_module(source)}; classes found: {classes(source.tree)}"
+    if missing:
+        words += f"; it imports it from {missing[0]}, of which there is no source{of_micrograd(missing[0])}"
+    for other in beneath(os.path.dirname(source.filename), name)[:5]:
+        words += f"\n  there is one in another file: --replace {os.path.relpath(other.filename)}:{name}"
+    raise RefusalError(words)
+
+
+def of_micrograd(module: str) -> str:
+    is_it = module.partition(".")[0] == "micrograd"
+    return "; a micrograd that is not installed means tapegrad's without --replace" if is_it else ""
 
 
 def of_module(source: Source) -> str:

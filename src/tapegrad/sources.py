@@ -24,6 +24,7 @@ __all__ = [
     "load",
     "locations",
     "named",
+    "origins",
     "own_modules",
     "parsed",
     "resolve",
