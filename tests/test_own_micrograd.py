@@ -213,6 +213,21 @@ def test_it_is_found_as_python_finds_it(project, monkeypatch):
     assert "lib/micrograd/engine.py:4: class Value" in both("-m", "micrograd", whose=OURS)
 
 
+def test_its_modules_as_programs(project):
+    engine = FORK + "\n\nif __name__ == '__main__':\n    print(Value(2) + 1, Value.__module__)\n"
+    project({"micrograd/__init__.py": "", "micrograd/engine.py": engine, "micrograd/nn.py": karpathys("nn")})
+    done = call(TAPEGRAD, "-m", "micrograd.engine")
+    assert done.stdout == "Value(data=3, grad=0) tapegrad.value\n" and "engine.py:4: class Value" in done.stderr
+    done = call(TAPEGRAD, "-m", "micrograd.nn")
+    assert (done.stdout, done.returncode) == ("", 0)
+
+
+def test_both_ways_side_by_side(project):
+    project({"micrograd/__init__.py": "", "micrograd/engine.py": FORK, "main.py": USE})
+    done = call(TAPEGRAD, "--compare", "main.py")
+    assert done.returncode == 0 and "class Value (module micrograd.engine) replaced by" in done.stderr
+
+
 def test_replace_of_it_by_name_is_strict(project):
     project({"micrograd/__init__.py": "", "micrograd/engine.py": FORK, "main.py": textwrap.dedent(USE) + WHOSE})
     ours = call(TAPEGRAD, "--replace", "micrograd.engine.Value", "main.py")

@@ -205,6 +205,21 @@ def test_programs_that_parse_but_do_not_compile(project):
         assert call(TAPEGRAD, *words).stderr == call(PYTHON, words[-1]).stderr
 
 
+def test_warnings_of_the_compiler_are_given_once(project):
+    odd = "\nx = '\\d'\nif x is 'a': pass\n"
+    project({"value.py": MICROGRAD + odd, "helper.py": odd, "main.py": f"import value, helper\n{odd}"})
+    python = call([*PYTHON, "-B", "-W", "always"], "main.py")
+    ours = call([*PYTHON, "-B", "-W", "always", *TAPEGRAD[1:]], "--replace", "value.Value", "main.py")
+    assert python.stderr.count("Warning") == 6 and ours.stderr.endswith("\n" + python.stderr)
+    project({"value.py": MICROGRAD + odd + SUM})
+    python = call([*PYTHON, "-B", "-W", "always"], "value.py")
+    ours = call([*PYTHON, "-B", "-W", "always", *TAPEGRAD[1:]], "--replace", "Value", "value.py")
+    assert python.stderr.count("Warning") == 2 and ours.stderr.endswith("\n" + python.stderr)
+    project({"value.py": "class Value(:\n"})
+    refused("--replace=value:Value", "main.py", reasons=["value.py is not a program that compiles"])
+    refused("--replace=value.py:Value", "main.py", reasons=["value.py is not a program that compiles"])
+
+
 def in_function(source, name="train"):
     return f"def {name}():\n" + textwrap.indent(source + SUM, "    ") + f"\n{name}()\n"
 
@@ -226,7 +241,7 @@ def test_classes_in_other_blocks(project):
     project({"two.py": in_function(MICROGRAD, "one") + MICROGRAD + SUM})
     done = call(TAPEGRAD, "--replace", "Value", "two.py")
     assert done.stdout == f"{FIGURES}__main__\n{FIGURES}tapegrad.value\n"
-    assert "two.py:2: class one.Value stays as it is: --replace one.Value\n" in done.stderr
+    assert "two.py:2: class one.Value stays as it is, to replace it too: --replace one.Value\n" in done.stderr
     done = call(TAPEGRAD, "--replace", "Value,one.Value", "two.py")
     assert done.stdout == f"{FIGURES}tapegrad.value\n" * 2
     done = call(TAPEGRAD, "--replace", "value:Value", "-m", "value")

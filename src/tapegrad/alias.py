@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import ast
     from collections.abc import Callable, Sequence
     from importlib.machinery import ModuleSpec
+    from types import CodeType
     from typing import Any
 
     from tapegrad.exchange import Exchange
@@ -139,6 +140,11 @@ class Loader:
             source, names = NAMES[module.__name__]
             ours = vars(import_module(source))
             vars(module).update({name: ours[name] for name in names})
+
+    def get_code(self, name: str) -> CodeType | None:
+        """What `python -m` asks for."""
+        source, names = NAMES.get(name, ("", []))
+        return compile(f"from {source} import {', '.join(names)}", "tapegrad", "exec") if names else None
 
 
 def spec_of_ours(name: str) -> ModuleSpec:

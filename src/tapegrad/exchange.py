@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import sys
 import threading
@@ -9,7 +10,6 @@ from copy import deepcopy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import ast
     from collections.abc import Callable, Sequence
     from types import CodeType, ModuleType
     from typing import Any
@@ -31,6 +31,7 @@ class Exchanged:
         if self.when_used and not self.is_used:
             self.when_used()
         self.is_used = True
+        ast.parse(self.text, filename)  # for its warnings
         tree = deepcopy(self.tree) if finish else self.tree
         if finish:
             finish(tree)

@@ -11,12 +11,15 @@ from tapegrad.sources import (
     beneath,
     definitions,
     elsewhere,
+    find,
     is_own,
     named,
     origins,
     own_modules,
+    parsed,
     resolve,
     source_of,
+    text_of,
 )
 
 TYPE_CHECKING = False
@@ -71,9 +74,11 @@ class Replacement:
     def left(self, found: dict[ast.ClassDef, Definition]) -> Iterator[str]:
         """What to say of classes of the same name in functions that were not asked for."""
         names = {node.name for node in found}
+        module = f"{self.source.module}:" if of_module(self.source) else ""
         for d in definitions(self.tree):
             if d.node.name in names and d.node not in found and not d.in_class:
-                yield f"{self.source.filename}:{d.node.lineno}: class {d.name} stays as it is: --replace {d.name}"
+                where = f"{self.source.filename}:{d.node.lineno}: class {d.name}"
+                yield f"{where} stays as it is, to replace it too: --replace {module}{d.name}"
 
 
 def replace_all(main: Source, names: Iterable[str]) -> list[Replacement]:
@@ -140,15 +145,22 @@ def of_name(main: Source, module: str) -> Source | None:
     if module in ("", "__main__"):
         return main
     source = read(module) if module.endswith(".py") else source_of(module)
+    spec = None if source else find(module)
+    if spec and text_of(spec) is not None:
+        raise RefusalError(f"--replace: {spec.origin} is not a program that compiles")
     return main if source and source.key() == main.key() else source
 
 
 def read(filename: str) -> Source:
     try:
         with open(filename, "rb") as file:
-            return Source("", os.path.abspath(filename), file.read(), "")
-    except (OSError, SyntaxError, ValueError) as error:
+            text = file.read()
+    except OSError as error:
         raise RefusalError(f"--replace: {filename} cannot be read: {error}") from None
+    source = parsed("", os.path.abspath(filename), text)
+    if source is None:
+        raise RefusalError(f"--replace: {filename} is not a program that compiles")
+    return source
 
 
 def in_program(main: Source, name: str) -> list[tuple[Source, str]]:

@@ -183,6 +183,7 @@ def with_ours(main: Source, names: list[str], say: Callable[[str], None]) -> Exc
     """What gives the program's files ours in place of the classes `names`."""
     from tapegrad.exchange import Exchange, Exchanged
     from tapegrad.replace import RefusalError, replace_all
+    from tapegrad.sources import compiles
 
     try:
         replacements = replace_all(main, names)
@@ -191,10 +192,8 @@ def with_ours(main: Source, names: list[str], say: Callable[[str], None]) -> Exc
     exchange = Exchange()
     for replacement in replacements:
         source, tree = replacement.source, replacement.tree
-        try:
-            compile(tree, source.filename, "exec", dont_inherit=True)
-        except SyntaxError:  # a kind that a tree can have; the program shows it when it is run
-            continue
+        if not compiles(tree, source.filename):
+            continue  # the program shows it when it is run
         exchange.add(source.filename, source.module, Exchanged(source.text, tree))
         for notice in replacement.notices:
             say(notice)

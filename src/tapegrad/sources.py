@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import sys
+import warnings
 from typing import NamedTuple
 
 TYPE_CHECKING = False
@@ -16,6 +17,7 @@ __all__ = [
     "Definition",
     "Source",
     "beneath",
+    "compiles",
     "definitions",
     "elsewhere",
     "find",
@@ -169,11 +171,22 @@ def load(module: str, spec: Any) -> Source | None:
 
 
 def parsed(module: str, filename: str, text: bytes, package: str = "") -> Source | None:
-    """The source of a text; None if it is not a Python program."""
+    """The source of a text, without the warnings that come when it is run; None if it is not a Python program."""
     try:
-        return Source(module, filename, text, package)
+        with warnings.catch_warnings(action="ignore"):
+            return Source(module, filename, text, package)
     except (SyntaxError, ValueError):
         return None
+
+
+def compiles(tree: ast.Module, filename: str) -> bool:
+    """Whether a tree has none of the errors that only compiling finds."""
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            compile(tree, filename, "exec", dont_inherit=True)
+    except SyntaxError:
+        return False
+    return True
 
 
 def source_of(module: str) -> Source | None:
