@@ -386,7 +386,9 @@ def test_a_missing_file(write, tmp_path):
         (["-m"], "-m takes the name of a module"),
         (["-"], "standard input is not supported"),
         (["program.pyc"], "compiled files are not supported"),
-        (["--replace", "Value", "."], "needs a source file"),
+        (["--replace", "Value", "."], "can't find '__main__' module in '.'"),
+        (["--replace", "a.b c", "program.py"], "--replace takes the name of a class"),
+        (["--replace", "a b:C", "program.py"], "--replace takes the name of a class"),
         (["--replace", "Value", "-m", "missing_module"], "No module named missing_module"),
         (["--compare", "missing.py"], "can't open file"),
     ],
@@ -531,11 +533,8 @@ def test_all_reasons_are_given_at_once(write):
 
 
 def test_a_class_that_is_not_there(write):
-    source = "class A:\n    class B: pass\ndef f():\n    class Value: pass\n"
-    refused(
-        write(source),
-        "no class Value at module level; classes found: A (line 1), B (line 2, inside another block), Value",
-    )
+    source = "class A:\n    class B: pass\ndef f():\n    class Scalar: pass\n"
+    refused(write(source), "no class Value; classes found: A (line 1), A.B (line 2), f.Scalar (line 4)\n")
     refused(write("x = 1\n"), "classes found: none")
     refused(write(MICROGRAD), "no class Scalar", "classes found: Value (line 1)", names="Value,Scalar")
 

@@ -1,7 +1,8 @@
 """`tapegrad run`: a program as `python` would run it, with micrograd, or a class of its own, replaced by ours.
 
 alias      what makes `import micrograd` mean ours
-replace    what puts ours in place of a class that the program defines; `likeness` is how it judges that class
+replace    what puts ours in place of a class that the program defines; `likeness` is how it judges that class,
+           `sources` how it finds it, `exchange` how it gets it into modules that the program imports
 compare    both ways, side by side
 
 Everything here is on the way to somebody's program, so it imports little and late.
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from types import CodeType, ModuleType, TracebackType
     from typing import NoReturn
 
+    from tapegrad.exchange import Exchange
+    from tapegrad.sources import Source
+
 __all__ = ["Target", "main"]
 
 USAGE = "usage: tapegrad run [--replace CLASS]... [--compare] (SCRIPT | -m MODULE) [ARGS...]"
@@ -28,7 +32,9 @@ with `import micrograd` meaning tapegrad, for that process only.
 
 options:
   --replace CLASS  put tapegrad's Value in place of the class of this name that the program defines,
-                   or say why not and run nothing; may be repeated
+                   or say why not and run nothing; may be repeated. In another file than SCRIPT:
+                   package.module.Class, package.module:Class or path/to/file.py:Class; a class in
+                   a class or a function: Outer.Class, function.Class, package.module:function.Class
   --compare        run the program both ways, as it is and replaced, and say whether the output and
                    the exit status are the same and how long each took
   -h, --help       show this message and exit
@@ -75,9 +81,6 @@ def main(argv: Sequence[str]) -> int:
     except UsageError as error:
         print(f"tapegrad run: {error}", file=sys.stderr)
         return 2
-    from tapegrad.alias import install
-
-    install()
     start()
     return 0
 
@@ -94,7 +97,7 @@ def parse(words: list[str]) -> tuple[Target | None, bool]:
             compare = True
         elif word == "--replace" or word.startswith("--replace="):
             name = word[10:] if word != "--replace" else words.pop(0) if words else ""
-            if not all(part.isidentifier() for part in name.split(",")):
+            if not all(map(is_name_of_class, name.split(","))):
                 raise UsageError(f"--replace takes the name of a class, not {name!r}\n{USAGE}")
             replaced += name.split(",")
         elif word == "-m" or (word.startswith("-m") and word[2:]):
@@ -113,15 +116,22 @@ def parse(words: list[str]) -> tuple[Target | None, bool]:
     raise UsageError(f"which program? Name a file, or a module with -m\n{USAGE}")
 
 
+def is_name_of_class(word: str) -> bool:
+    """Whether --replace takes it: the class's name with those around it, the module or file in front."""
+    module, _, name = word.rpartition(":")
+    parts = name.replace(".<locals>.", ".").split(".")
+    is_module = not module or module.endswith(".py") or all(part.isidentifier() for part in module.split("."))
+    return is_module and all(part.isidentifier() for part in parts)
+
+
 def prepare(target: Target, say: Callable[[str], None]) -> Callable[[], None]:
     """All that can fail before the program starts, and a function that starts it."""
     if target.is_module:
-        return prepare_module(target, say)
+        return prepare_module(target, os.getcwd(), ["-m", *target.arguments], say)
     filename = os.path.join(os.getcwd(), target.name)  # as python does: made absolute, not normalised
+    argv = [target.name, *target.arguments]
     if is_path_entry(filename):
-        if target.replaced:
-            raise UsageError(f"--replace needs a source file or a module: {target.name!r} is a directory or archive")
-        return lambda: run_module("__main__", path=filename, argv=[target.name, *target.arguments])
+        return prepare_module(Target("__main__", True, [], target.replaced), filename, argv, say)
     try:
         with open(filename, "rb") as file:
             source = file.read()
@@ -129,57 +139,86 @@ def prepare(target: Target, say: Callable[[str], None]) -> Callable[[], None]:
         raise UsageError(f"can't open file {filename!r}: [Errno {error.errno}] {error.strerror}") from None
     if filename.endswith(".pyc"):
         raise UsageError(f"compiled files are not supported: run the source of {filename!r}")
-    code = with_ours(source, filename, target.replaced, say)
     directory = os.path.dirname(os.path.realpath(filename))
-    return lambda: run_script(source if code is None else code, filename, directory, [target.name, *target.arguments])
+    program: bytes | CodeType = source
+    exchange: Exchange | None = None
+    if target.replaced:
+        from tapegrad.sources import parsed
+
+        set_path(directory)
+        main = parsed("__main__", filename, source)
+        if main:  # otherwise the program shows why not when it is run
+            exchange = with_ours(main, target.replaced, say)
+            if main.key() in exchange.files:
+                program = exchange.files[main.key()].use(filename)
+    return lambda: begin(exchange, say, lambda: run_script(program, filename, directory, argv))
 
 
-def prepare_module(target: Target, say: Callable[[str], None]) -> Callable[[], None]:
-    directory, argv = os.getcwd(), ["-m", *target.arguments]
-    if not target.replaced:
-        return lambda: run_module(target.name, path=directory, argv=argv)
-    from tapegrad.alias import install
-    from tapegrad.replace import find_source
+def prepare_module(target: Target, path: str, argv: list[str], say: Callable[[str], None]) -> Callable[[], None]:
+    """The same for a module that is found from `path`."""
+    exchange: Exchange | None = None
+    if target.replaced:
+        from tapegrad.sources import find, parsed, text_of
 
-    install()  # finding a module imports the packages that it is in
-    set_path(directory)
+        set_path(path)
+        name = target.name
+        spec = find(name)
+        if spec is not None and spec.submodule_search_locations is not None:
+            name += ".__main__"
+            spec = find(name)
+        if spec is None:
+            raise UsageError(
+                f"can't find '__main__' module in {argv[0]!r}" if path != os.getcwd() else f"No module named {name}"
+            )
+        text = text_of(spec)
+        if text is None:
+            raise UsageError(f"--replace needs the source of {name}, and there is none")
+        main = parsed("__main__", spec.origin, text, spec.parent)
+        if main:
+            exchange = with_ours(main, target.replaced, say)
+    return lambda: begin(exchange, say, lambda: run_module(target.name, path, argv))
+
+
+def with_ours(main: Source, names: list[str], say: Callable[[str], None]) -> Exchange:
+    """What gives the program's files ours in place of the classes `names`."""
+    from tapegrad.exchange import Exchange, Exchanged
+    from tapegrad.replace import RefusalError, replace_all
+    from tapegrad.sources import compiles
+
     try:
-        spec, source = find_source(target.name)
-    except ImportError as error:
-        raise UsageError(str(error)) from None
-    code = with_ours(source, spec.origin or target.name, target.replaced, say)
-
-    class Once:
-        """Gives runpy the spec that was found, with the code that was made of it."""
-
-        @staticmethod
-        def find_spec(name: str, path: object = None, target: object = None) -> object:
-            return spec if name == spec.name else None
-
-    def start() -> None:
-        if code is not None:
-            spec.loader.get_code = lambda name: code
-            sys.meta_path.insert(0, Once)  # type: ignore[arg-type]
-        run_module(target.name, path=directory, argv=argv)
-
-    return start
-
-
-def with_ours(source: bytes, filename: str, names: list[str], say: Callable[[str], None]) -> CodeType | None:
-    """The program with ours in place of the classes `names`; None if it is to be compiled as it is."""
-    if not names:
-        return None
-    from tapegrad.replace import RefusalError, replace
-
-    try:
-        tree, notices = replace(source, filename, names)
-    except SyntaxError:
-        return None  # the program shows it when it is run
+        replacements = replace_all(main, names)
     except RefusalError as refusal:
         raise UsageError(str(refusal)) from None
-    for notice in notices:
-        say(notice)
-    return compile(tree, filename, "exec", dont_inherit=True)
+    exchange = Exchange()
+    for replacement in replacements:
+        source, tree = replacement.source, replacement.tree
+        if not compiles(tree, source.filename):
+            continue  # the program shows it when it is run
+        exchange.add(source.filename, source.module, Exchanged(source.text, tree))
+        for notice in replacement.notices:
+            say(notice)
+    return exchange
+
+
+def begin(exchange: Exchange | None, say: Callable[[str], None], run: Callable[[], None]) -> None:
+    """Put the import hooks in and run the program; at its end say which files with classes to replace it left out."""
+    from tapegrad.alias import install_finder
+
+    install_finder(exchange, say)
+    if exchange is not None:
+        import atexit
+        from importlib import invalidate_caches
+
+        invalidate_caches()  # the search for the classes may have listed directories that the program writes to
+        exchange.install()
+        asked = dict(exchange.files)
+
+        def tell() -> None:
+            for filename in (name for name, exchanged in asked.items() if not exchanged.is_used):
+                say(f"the program did not import {filename}: nothing was replaced there")
+
+        atexit.register(tell)
+    run()
 
 
 def is_path_entry(filename: str) -> bool:
