@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from importlib.util import find_spec
 
-from tapegrad.likeness import Likeness
+from tapegrad.likeness import Likeness, clashes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def replace(source: bytes, filename: str, names: Iterable[str]) -> tuple[ast.Mod
     notices: list[str] = []
     refusals: list[str] = []
     body = list(tree.body)
+    alike: list[Likeness] = []
     for name in dict.fromkeys(names):
         found = [i for i, node in enumerate(tree.body) if isinstance(node, ast.ClassDef) and node.name == name]
         if not found:
@@ -44,18 +45,13 @@ def replace(source: bytes, filename: str, names: Iterable[str]) -> tuple[ast.Mod
             else:
                 remarks = "".join(f"\n  note: {remark}" for remark in likeness.remarks)
                 notices.append(f"{where} replaced by tapegrad's Value\n  seen: {likeness.seen()}{remarks}")
-                body[i] = import_of_ours(node)
+                alike.append(likeness)
+                body[i] = likeness.stand_in()
+    refusals += clashes(alike)
     if refusals:
         raise RefusalError("\n".join(refusals) + "\nnothing was run")
     tree.body = body
     return tree, notices
-
-
-def import_of_ours(node: ast.ClassDef) -> ast.stmt:
-    """`from tapegrad.engine import Value as NAME` where the class was."""
-    name = ast.alias("Value", node.name)
-    statement = ast.ImportFrom("tapegrad.engine", [name], 0)
-    return ast.fix_missing_locations(ast.copy_location(statement, node))
 
 
 def classes(tree: ast.Module) -> str:
