@@ -418,53 +418,66 @@ def bound(method: ast.FunctionDef) -> set[str]:
 
 def look_at_rules(it: Likeness) -> Iterator[str]:
     """Every operation that a method tells from others by its name is made by a method."""
-    rules: dict[str, tuple[str, int]] = {}
-    for method in it.methods.values():
-        if method.name in SHOWN or method.name == "__init__":
+    methods = [method for name, method in it.methods.items() if name not in SHOWN]
+    rules = [(method, x, how) for method in methods if method.name != "__init__" for x, how in told_apart(method)]
+    apart = {x for _, x, _ in rules}
+    made = [found for method in methods for found in names_made(method, apart)]
+    told: set[str] = set()
+    for method, x, how in rules:
+        if x.value in told or any(is_of(x.value, how, text, is_whole) for text, is_whole in made):
             continue
-        for n in ast.walk(method):
-            for x in told_apart(n):
-                rules.setdefault(x.value, (method.name, x.lineno))
-    made = {x.value for method in it.methods.values() for x in texts_in_calls(method)}
-    for text, (name, line) in rules.items():
-        if not any(text.startswith(x) or x.startswith(text) for x in made if x):
-            yield (
-                f"method {name} (line {line}) has a rule for nodes named {text!r}, which none of its methods makes: "
-                "the program makes them elsewhere, and ours would not know their derivative"
-            )
+        told.add(x.value)
+        yield (
+            f"method {method.name} (line {x.lineno}) has a rule for nodes named {x.value!r}, which none of its methods "
+            "makes: the program makes them elsewhere, and ours would not know their derivative"
+        )
 
 
-def told_apart(n: ast.AST) -> Iterator[Any]:
-    """The texts that a comparison, a `match` or a dictionary tells apart."""
-    parts: list[ast.AST] = []
-    if isinstance(n, ast.Compare):
-        parts = [n.left, *n.comparators]
-    elif isinstance(n, ast.MatchValue):
-        parts = [n.value]
-    elif isinstance(n, ast.Dict):
-        parts = [key for key in n.keys if key is not None]
-    elif isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute) and n.func.attr in ("startswith", "endswith"):
-        parts = [*n.args]
-    for part in parts:
-        for x in ast.walk(part):
-            if isinstance(x, ast.Constant) and isinstance(x.value, str) and x.value:
-                yield x
+def is_of(rule: str, how: str, text: str, is_whole: bool) -> bool:
+    """Whether a rule may be about a node whose name is `text`, or begins with it."""
+    if how == "in":
+        return rule in text
+    if how == "startswith":
+        return text.startswith(rule) or (not is_whole and rule.startswith(text))
+    return rule == text if is_whole else bool(text) and rule.startswith(text)
 
 
-def texts_in_calls(method: ast.FunctionDef) -> Iterator[Any]:
-    """The texts that a method passes to calls or assigns."""
+def told_apart(method: ast.FunctionDef) -> Iterator[tuple[Any, str]]:
+    """The texts that comparisons, `match` and dictionaries tell apart, and how: "in" a name, "startswith" or "=="."""
+    for n in ast.walk(method):
+        parts: list[Any] = []
+        how = "=="
+        if isinstance(n, ast.Compare):
+            parts = [n.left, *n.comparators]
+            if isinstance(n.left, ast.Constant) and isinstance(n.ops[0], ast.In | ast.NotIn):
+                how = "in"
+        elif isinstance(n, ast.MatchValue):
+            parts = [n.value]
+        elif isinstance(n, ast.Dict):
+            parts = [key for key in n.keys if key is not None]
+        elif isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute) and n.func.attr == "startswith":
+            parts, how = [*n.args], "startswith"
+        for part in parts:
+            elements: Any = part.elts if isinstance(part, ast.Tuple | ast.List | ast.Set) else [part]
+            for x in elements:
+                if isinstance(x, ast.Constant) and isinstance(x.value, str) and x.value:
+                    yield x, how
+
+
+def names_made(method: ast.FunctionDef, apart: set[Any]) -> Iterator[tuple[str, bool]]:
+    """The texts that a method passes to calls or assigns; True if that is all of a text, False if its beginning."""
     for n in ast.walk(method):
         values: list[ast.expr] = []
-        if isinstance(n, ast.Call) and not (
-            isinstance(n.func, ast.Attribute) and n.func.attr in BY_NAME | {"startswith"}
-        ):
+        if isinstance(n, ast.Call):
             values = [*n.args, *(k.value for k in n.keywords)]
         elif isinstance(n, ast.Assign):
             values = [n.value]
         for value in values:
+            composed = {x for y in ast.walk(value) if isinstance(y, ast.JoinedStr | ast.BinOp) for x in ast.walk(y)}
             for x in ast.walk(value):
-                if isinstance(x, ast.Constant) and isinstance(x.value, str):
-                    yield x
+                if isinstance(x, ast.Constant) and isinstance(x.value, str) and x not in apart:
+                    cut = x.value.replace("%", "{").split("{")[0]
+                    yield (x.value, True) if x not in composed and cut == x.value else (cut, False)
 
 
 def look_at_uses(it: Likeness) -> Iterator[str]:
@@ -496,9 +509,10 @@ def same_arguments(it: Likeness, method: ast.FunctionDef, name: str) -> bool:
     if any(constant(default) != p.default for _, default, p in optional):
         return False
     most = required - 1 + len(optional)
+    able = len(theirs) - 1  # a call with more is one of something else, such as math.exp
     fit = {n for n, _, p in optional if n == p.name}
     own = {*theirs[required:], *(p.arg for p in a.kwonlyargs)}
-    return not any(len(n.args) > most or {k.arg for k in n.keywords} & own - fit for n in it.calls(name))
+    return not any(most < len(n.args) <= able or {k.arg for k in n.keywords} & own - fit for n in it.calls(name))
 
 
 def ours_has(name: str) -> bool:

@@ -134,7 +134,7 @@ class Pickles:
                 f"this one was computed from others, and the class {self.name} could not tell from a pickle how"
             )
         state = {name: self.found(v, what) for name, what in self.state.items()}
-        attributes: dict[str, Any] = vars(v)
+        attributes = dict[str, Any](vars(v))
         own = {name: x for name, x in attributes.items() if name not in BUILT_IN and name not in state}
         if self.slots:
             return copyreg.__newobj__, (type(v),), (own or None, state)  # type: ignore[attr-defined]
@@ -148,7 +148,7 @@ class Pickles:
     def refuse(self, why: str) -> None:
         from pickle import PicklingError
 
-        raise PicklingError(f"a {self.name} that tapegrad's Value stands in for is not pickled: {why}; {WAY_OUT}")
+        raise PicklingError(f"a {self.name}, for which tapegrad's Value stands in, is not pickled: {why}; {WAY_OUT}")
 
     def restore(self, v: Any, state: Any) -> None:
         """Read the state of one of the program's class, written by the program itself or by us."""
