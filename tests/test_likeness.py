@@ -1,11 +1,14 @@
 """Programs with a Value class of their own: `--replace` has them print what they print under python, or refuses."""
 
+import ast
 import re
 import subprocess
 import sys
 import textwrap
 
 import pytest
+
+from tapegrad.likeness import Likeness
 
 PYTHON = [sys.executable]
 TAPEGRAD = [sys.executable, "-c", "import sys; from tapegrad.__main__ import main; sys.exit(main())", "run"]
@@ -711,3 +714,40 @@ def test_multiprocessing_gives_what_python_gives(write):
             "            print([v.data for v in pool.map(double, [Value(1), Value(2.5)])])\n"
         )
     )
+
+
+def test_joblib_gives_what_python_gives_or_says_which_backend_does(write):
+    pytest.importorskip("joblib")
+    source = (
+        "import joblib\n" + NAMED + "def double(v): return Value(2 * v.data)\n"
+        "joblib.dump([Value(2.5)], 'saved'); print(joblib.load('saved')[0].data)\n"
+        "for backend in {}:\n"
+        "    parallel = joblib.Parallel(n_jobs=2, backend=backend)\n"
+        "    print([v.data for v in parallel(joblib.delayed(double)(Value(i)) for i in range(3))])\n"
+    )
+    replaced(write(source.format(["multiprocessing", "threading"])))
+    said = call([*TAPEGRAD, "--replace=Value"], write(source.format(["loky"]))).stderr
+    assert "cannot be sent by value" in said and "backend='multiprocessing'" in said
+
+
+def test_the_reference_core_stands_in_as_well(write, monkeypatch):
+    monkeypatch.setenv("TAPEGRAD_PURE", "1")
+    for source in (CLOSURES + REPR, GRADS, NAMED):
+        replaced(write(source + SUM + "print(y.data, type(y))\n"))
+
+
+def test_what_other_files_of_the_program_do_with_it_counts():
+    tree = ast.parse(NAMED)
+    node = next(n for n in tree.body if isinstance(n, ast.ClassDef))
+    assert Likeness(node, tree).differences == []
+    other = ast.parse("from program import Value\ny = Value(0.5, (x,), 'sigmoid')\nValue(1)._prev.append(x)\n")
+    found = Likeness(node, tree, {"layers.py": other}).differences
+    assert found == ["layers.py:3 changes _prev in place; what ours gives is a copy"]
+    del other.body[2]
+    assert "layers.py:2 makes a node with operands" in Likeness(node, tree, {"layers.py": other}).differences[0]
+
+
+def test_a_node_that_ours_would_not_know_is_an_error_where_the_text_did_not_show_it(write):
+    write("class Sub: pass\ndef make(cls, x): return cls(x.data, (x,), 'sigmoid')\n", "other.py")
+    done = call(TAPEGRAD, "--replace=Value", write(NAMED + "import other\nother.make(Value, Value(2.0))\n"))
+    assert done.returncode == 1 and "TypeError: Value: its backward does not take a node's own" in done.stderr

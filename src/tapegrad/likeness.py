@@ -18,7 +18,7 @@ from tapegrad.trial import TRIALS, UNARY, try_out
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from typing import Any
 
 __all__ = ["Likeness", "clashes"]
@@ -55,7 +55,8 @@ SYMBOLS = {
 class Likeness:
     """How a class compares with ours: `differences` that forbid to replace it, `remarks` that do not."""
 
-    def __init__(self, node: ast.ClassDef, program: ast.Module) -> None:
+    def __init__(self, node: ast.ClassDef, program: ast.Module, others: Mapping[str, ast.Module] | None = None) -> None:
+        """`node` in the file `program`; `others` are the program's other files, which may use it, by their names."""
         self.node: ast.ClassDef = node
         self.program: ast.Module = program
         self.methods: dict[str, ast.FunctionDef] = {n.name: n for n in node.body if isinstance(n, ast.FunctionDef)}
@@ -70,6 +71,8 @@ class Likeness:
         self.facts: dict[str, Any] = {}
         inside = set(ast.walk(node))
         self.outside: list[ast.AST] = [n for n in ast.walk(program) if n not in inside]
+        self.elsewhere: dict[ast.AST, str] = {n: name for name, o in (others or {}).items() for n in ast.walk(o)}
+        self.outside += self.elsewhere
         for look in LOOKS:
             self.differences += look(self)
         if not self.differences:
@@ -77,6 +80,10 @@ class Likeness:
 
     def has(self, name: str) -> bool:
         return name in self.methods or name in self.aliases
+
+    def at(self, n: Any) -> str:
+        """Where something is, for people."""
+        return f"{self.elsewhere[n]}:{n.lineno}" if n in self.elsewhere else f"line {n.lineno}"
 
     def uses(self, attribute: str) -> Iterator[ast.AST]:
         """Where the program reads or writes this attribute of anything, the class itself apart."""
@@ -95,23 +102,25 @@ class Likeness:
             if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute) and n.func.attr == method:
                 yield n
 
-    def lines_that_use_result(self, method: str) -> list[int]:
+    def lines_that_use_result(self, method: str) -> list[str]:
         alone = {n.value for n in self.outside if isinstance(n, ast.Expr)}
-        return [n.lineno for n in self.calls(method) if n not in alone]
+        return [self.at(n) for n in self.calls(method) if n not in alone]
 
     @property
-    def derived(self) -> list[int]:
+    def derived(self) -> list[str]:
         """The lines where the program derives classes from it."""
         bases = [(n, base) for n in self.outside if isinstance(n, ast.ClassDef) for base in n.bases]
-        return [n.lineno for n, base in bases if name_of(base) == self.node.name]
+        return [self.at(n) for n, base in bases if name_of(base) == self.node.name]
 
     @property
-    def builds(self) -> list[int]:
+    def builds(self) -> list[str]:
         """The lines outside the class that make nodes with operands."""
-        lines = [n.lineno for n in self.constructions() if "_children" in passed(n, self.constructor, self.roles)]
+        made: list[ast.AST] = [
+            n for n in self.constructions() if "_children" in passed(n, self.constructor, self.roles)
+        ]
         stored = [n for name in ("_prev", "_children", "_backward", "_local_grads") for n in self.uses(name)]
-        lines += [n.lineno for n in stored if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store)]
-        return sorted(lines)
+        made += [n for n in stored if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store)]
+        return list(dict.fromkeys(self.at(n) for n in made))
 
     def constructions(self) -> Iterator[ast.Call]:
         """The calls of the class outside it, and those of its constructor by classes derived from it."""
@@ -124,13 +133,13 @@ class Likeness:
                         yield call
 
     @property
-    def line_that_decides_by_op(self) -> int | None:
+    def line_that_decides_by_op(self) -> str:
         for n in self.outside:
             if isinstance(n, ast.Compare | ast.Subscript | ast.Match | ast.Dict):
                 parts = [n.subject] if isinstance(n, ast.Match) else list(ast.iter_child_nodes(n))
                 if any(isinstance(p, ast.Attribute) and p.attr == "_op" for p in parts):
-                    return getattr(n, "lineno", None)
-        return None
+                    return self.at(n)
+        return ""
 
     def is_harmless(self, method: ast.FunctionDef) -> bool:
         """Whether a method uses nothing but builtins without effects, `math`, constants and the class itself."""
@@ -282,19 +291,19 @@ def look_at_constructor(it: Likeness) -> Iterator[str]:
         if accepted is None or (any(value == x for x in accepted) and not (value is None and it.used_outside(role))):
             continue
         yield f"its constructor's argument {name} has the default {ast.unparse(default)}, ours {accepted[0]!r}"
-    strange: dict[str, int] = {}
+    strange: dict[str, str] = {}
     for call in it.constructions():
         if not call.args and not call.keywords and len(a.defaults) == len(given):
-            yield f"line {call.lineno} calls it without arguments; ours needs `data`"
+            yield f"{it.at(call)} calls it without arguments; ours needs `data`"
         for i, _ in enumerate(call.args[: len(given)]):
             if i >= len(PLACES) or it.roles.get(given[i]) not in PLACES[i]:
-                strange.setdefault(given[i], call.lineno)
+                strange.setdefault(given[i], it.at(call))
         for keyword in call.keywords:
             word = keyword.arg
             if word is not None and it.roles.get(word) not in KEYWORDS.get(word, ()):
-                yield f"line {call.lineno} calls it with {word}=, a name that ours does not have"
+                yield f"{it.at(call)} calls it with {word}=, a name that ours does not have"
     if strange:
-        lines = ", ".join(f"{name} (passed in line {line})" for name, line in strange.items())
+        lines = ", ".join(f"{name} (passed in {line})" for name, line in strange.items())
         yield f"its constructor has arguments that ours does not take there {where}: {lines}; {TAKES}"
 
 
@@ -355,10 +364,10 @@ def strangers(it: Likeness, method: ast.FunctionDef) -> Iterator[tuple[ast.Name,
     own = bound(method)
     notes = {id(x) for n in ast.walk(method) for x in annotation(n)}
     for n in ast.walk(method):
-        if not isinstance(n, ast.Name) or id(n) in notes or n.id == it.node.name:
+        if not isinstance(n, ast.Name) or id(n) in notes or n.id == it.node.name or n.id in own:
             continue
         source = imported.get(n.id)
-        if source == "math" or (source is None and (n.id in own or n.id in dir(builtins)) and n.id not in EFFECTS):
+        if source == "math" or (source is None and n.id in dir(builtins) and n.id not in EFFECTS):
             continue
         if source is None and is_constant(it, n.id):
             continue
@@ -486,7 +495,7 @@ def look_at_uses(it: Likeness) -> Iterator[str]:
         if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute) and n.func.attr in MUTATORS:
             of = n.func.value
             if isinstance(of, ast.Attribute) and of.attr in ("_prev", "_children", "_local_grads"):
-                yield f"line {n.lineno} changes {of.attr} in place; what ours gives is a copy"
+                yield f"{it.at(n)} changes {of.attr} in place; what ours gives is a copy"
 
 
 LOOKS = (look_at_body, look_at_constructor, look_at_methods, look_at_attributes, look_at_names, look_at_rules,

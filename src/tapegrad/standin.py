@@ -87,11 +87,12 @@ def stand_in(
     pickles = Pickles(name, state or {}, slots, interior, unpicklable)
     dress("__reduce_ex__", lambda self, protocol: pickles.reduced(self))
     dress("__setstate__", lambda self, state: pickles.restore(self, state))
+    dress("_by_reference", ByReference(name))
     return Value
 
 
 def dress(attribute: str, value: object) -> None:
-    if getattr(Value, attribute) is not value:
+    if getattr(Value, attribute, None) is not value:
         setattr(Value, attribute, value)
 
 
@@ -112,6 +113,21 @@ def only_leaves(why: str) -> Any:
 
     init.__name__ = "__init__"
     return init
+
+
+class ByReference:
+    """An attribute of the class that refuses to go with it where a class is pickled by value, as cloudpickle does."""
+
+    def __init__(self, name: str) -> None:
+        self.name: str = name
+
+    def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
+        from pickle import PicklingError
+
+        raise PicklingError(
+            f"the class {self.name}, for which tapegrad's Value stands in, cannot be sent by value, as cloudpickle and "
+            "joblib's default backend do: use multiprocessing, or joblib with backend='multiprocessing' or 'threading'"
+        )
 
 
 class Pickles:

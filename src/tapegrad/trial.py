@@ -299,7 +299,7 @@ def protocol(it: Likeness, theirs: Any) -> Iterator[str]:
         return
     why = "its backward does not take a node's own `_backward` function or local gradients, as ours does"
     for line in it.builds:
-        yield f"line {line} makes a node with operands, and {why}: with ours it would have another gradient"
+        yield f"{line} makes a node with operands, and {why}: with ours it would have another gradient"
     it.facts["leaves_only"] = f"{it.node.name}: {why}, so that a node that the program makes itself has no gradient"
 
 
@@ -333,14 +333,14 @@ def subclasses(it: Likeness, theirs: Any) -> Iterator[str]:
     for line in it.derived:
         kinds = [type(sub(2.0) * sub(3.0)) is sub for sub in (type("Sub", (c,), {}) for c in (theirs, Value))]
         if kinds[0] != kinds[1]:
-            yield f"its operators give instances of a subclass, as derived in line {line}; ours give plain Values"
+            yield f"its operators give instances of a subclass, as derived in {line}; ours give plain Values"
 
 
 def returned(it: Likeness, theirs: Any) -> Iterator[str]:
     result = (theirs(2.0) * theirs(3.0)).backward()
     if result is not None:
         for line in it.lines_that_use_result("backward"):
-            yield f"its backward gives a {type(result).__name__}, which line {line} uses; ours gives None"
+            yield f"its backward gives a {type(result).__name__}, which {line} uses; ours gives None"
 
 
 def visible_graph(it: Likeness, theirs: Any) -> Iterator[str]:
@@ -348,7 +348,9 @@ def visible_graph(it: Likeness, theirs: Any) -> Iterator[str]:
     names = [name for name in ("_op", "_prev", "_children", "_local_grads") if it.used_outside(name)]
     instance = theirs(1.0) * theirs(2.0)
     for name in ("_prev", "_children"):
-        kind = type(getattr(instance, name, None)).__name__
+        if not hasattr(instance, name):
+            continue
+        kind = type(getattr(instance, name)).__name__
         if kind != type(getattr(Value(1.0) * 2.0, name)).__name__ and name in names:
             if kind not in ("tuple", "list", "set"):
                 yield f"its attribute {name} is a {kind}; ours is a {type(getattr(Value(1.0), name)).__name__}"
@@ -361,7 +363,7 @@ def visible_graph(it: Likeness, theirs: Any) -> Iterator[str]:
         if x and y and x != y:
             other.append(f"{expression} is {x}, ours {y}")
     if other and it.line_that_decides_by_op:
-        yield f"line {it.line_that_decides_by_op} decides by `_op`, and the nodes differ: {'; '.join(other[:4])}"
+        yield f"{it.line_that_decides_by_op} decides by `_op`, and the nodes differ: {'; '.join(other[:4])}"
     elif other:
         it.remarks.append(f"the program looks at {', '.join(names)}, and nodes differ: {'; '.join(other[:4])}")
 
