@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+from itertools import combinations
 
 from tapegrad.likeness import Likeness
 from tapegrad.sources import (
@@ -44,13 +45,11 @@ class Replacement:
         self.source: Source = source
         self.tree: ast.Module = source.tree
         self.notices: list[str] = []
+        self.alike: list[tuple[Definition, Likeness]] = []
         found = {d.node: d for name in names for d in named(source.tree, name)}
-        rest = [node for d in found.values() if main for node in elsewhere(source, d.name, main)]
-        program = ast.Module([*source.tree.body, ast.If(ast.Constant(False), rest, [])], []) if rest else source.tree
         refusals: list[str] = []
-        judged: list[Definition] = []
         for d in sorted(found.values(), key=lambda d: d.node.lineno):
-            likeness = Likeness(d.node, program)
+            likeness = Likeness(d.node, source.tree, elsewhere(source, d.name, main) if main else {})
             where = f"{source.filename}:{d.node.lineno}: class {d.name}{of_module(source)}"
             later = next((e for e in found.values() if d.is_superseded_by(e)), None)
             reasons = "".join(f"\n  - {reason}" for reason in likeness.differences)
@@ -64,12 +63,12 @@ class Replacement:
             else:
                 remarks = "".join(f"\n  note: {remark}" for remark in likeness.remarks)
                 self.notices.append(f"{where} replaced by tapegrad's Value\n  seen: {likeness.seen()}{remarks}")
-                judged.append(d)
+                self.alike.append((d, likeness))
         if refusals:
             raise RefusalError("\n".join(refusals))
         self.notices += self.left(found)
-        for d in judged:
-            d.block[d.block.index(d.node)] = import_of_ours(d.node)
+        for d, likeness in self.alike:
+            d.block[d.block.index(d.node)] = likeness.stand_in()
 
     def left(self, found: dict[ast.ClassDef, Definition]) -> Iterator[str]:
         """What to say of classes of the same name in functions that were not asked for."""
@@ -101,9 +100,26 @@ def replace_all(main: Source, names: Iterable[str]) -> list[Replacement]:
             replacements.append(Replacement(source, inners, main))
         except RefusalError as refusal:
             refusals.append(str(refusal))
+    refusals += clashes(replacements)
     if refusals:
         raise RefusalError("\n".join(refusals) + "\nnothing was run")
     return replacements
+
+
+def clashes(replacements: list[Replacement]) -> Iterator[str]:
+    """Why ours cannot stand in for all of these classes at once, in one process."""
+    found = [(r.source, d, likeness) for r in replacements for d, likeness in r.alike]
+    printing = {
+        (source.filename, d.name): (f"{source.filename}:{d.node.lineno}: class {d.name}", ast.dump(shows))
+        for source, d, likeness in found
+        if (shows := ast.Module(likeness.carried, [])).body
+    }  # of definitions of one name the last
+    for (first, how), (second, otherwise) in combinations(printing.values(), 2):
+        if how != otherwise:
+            yield (
+                f"{first} and {second} print themselves differently, and one Value cannot stand in for both: "
+                "replace one of them"
+            )
 
 
 def where(main: Source, name: str) -> tuple[Source, str]:
@@ -197,13 +213,6 @@ def of_micrograd(module: str) -> str:
 
 def of_module(source: Source) -> str:
     return "" if source.module in ("", "__main__") else f" (module {source.module})"
-
-
-def import_of_ours(node: ast.ClassDef) -> ast.stmt:
-    """`from tapegrad.engine import Value as NAME` where the class was."""
-    name = ast.alias("Value", node.name)
-    statement = ast.ImportFrom("tapegrad.engine", [name], 0)
-    return ast.fix_missing_locations(ast.copy_location(statement, node))
 
 
 def classes(tree: ast.Module) -> str:

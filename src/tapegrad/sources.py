@@ -276,58 +276,64 @@ def imported(source: Source) -> Iterator[str]:
             yield from (".".join(parts[:i]) for i in range(1, len(parts) + 1) if all(parts))
 
 
-def elsewhere(source: Source, name: str, main: Source) -> list[ast.stmt]:
-    """What the program's other files do with the class `name` of `source`: their calls with keywords, their attributes.
+def elsewhere(source: Source, name: str, main: Source) -> dict[str, ast.Module]:
+    """The program's files apart from `source`, by their names, for what they do with its class `name`.
 
-    As statements in which the class is called what it is called in its own file.
+    In their trees the class is called what it is called in its own file, and no other class is.
     """
     own = [main, *own_modules(main)] if is_own(main.filename) else beneath(os.getcwd(), name, is_defined=False)
     others = {other.key(): other for other in own if other.key() != source.key()}
-    return [node for other in others.values() for node in uses(other, source, name)]
+    return {other.filename: Renaming(other, source, name).renamed() for other in others.values()}
 
 
-def uses(other: Source, source: Source, name: str) -> Iterator[ast.stmt]:
-    known: dict[str, bool] = {}
-    attributes: set[tuple[str, type]] = set()
+class Renaming(ast.NodeTransformer):
+    """A file's tree in which what `other` knows the class `name` of `source` by is the class's own name."""
 
-    def is_it(words: str) -> bool:
-        if words not in known:
-            places = [] if named(other.tree, words) else resolve(other, words)
-            known[words] = [(place.key(), inner) for place, inner in places] == [(source.key(), name)]
-        return known[words]
+    def __init__(self, other: Source, source: Source, name: str) -> None:
+        self.other: Source = other
+        self.place: tuple[str, str] = (source.key(), name)
+        self.name: str = name.rpartition(".")[2]
+        self.known: dict[str, str | None] = {}
+        self.imported: set[str] = {
+            (alias.asname or alias.name).partition(".")[0]
+            for n in ast.walk(other.tree)
+            if isinstance(n, ast.Import) or (isinstance(n, ast.ImportFrom) and is_own(origin(absolute(n, other))))
+            for alias in n.names
+        }
 
-    def statement(node: ast.expr, line: int) -> ast.stmt:
-        node.lineno = Line(line, other.filename)
-        return ast.copy_location(ast.Expr(node), node)
+    def renamed(self) -> ast.Module:
+        tree = parsed(self.other.module, self.other.filename, self.other.text)
+        return self.visit(tree.tree) if tree else self.other.tree  # type: ignore[no-any-return]
 
-    for node in ast.walk(other.tree):
-        if isinstance(node, ast.Call) and node.keywords and isinstance(node.func, ast.Name | ast.Attribute):
-            called: ast.expr = node.func
-            if is_it(ast.unparse(called)):
-                called = ast.Name(name.rpartition(".")[2], ast.Load())
-            elif isinstance(called, ast.Name):
-                continue
-            yield statement(ast.Call(called, node.args, node.keywords), node.lineno)
-        elif isinstance(node, ast.Attribute) and (node.attr, type(node.ctx)) not in attributes:
-            attributes.add((node.attr, type(node.ctx)))
-            yield statement(ast.Attribute(ast.Name("_", ast.Load()), node.attr, node.ctx), node.lineno)
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        name = self.name_of(node.id)
+        return node if name is None else ast.copy_location(ast.Name(name, node.ctx), node)
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        name = self.name_of(ast.unparse(node)) if node.attr == self.name else None
+        if name is not None:
+            return ast.copy_location(ast.Name(name, node.ctx), node)
+        node.value = self.visit(node.value)
+        return node
+
+    def name_of(self, words: str) -> str | None:
+        """The class's own name where it is meant, another one where another class is; None if `words` is neither."""
+        if words not in self.known:
+            self.known[words] = self.meant(words)
+        return self.known[words]
+
+    def meant(self, words: str) -> str | None:
+        if words.partition(".")[0] not in self.imported and words.rpartition(".")[2] != self.name:
+            return None
+        places = resolve(self.other, words)
+        if any((place.key(), inner) == self.place for place, inner in places):
+            return self.name
+        return f"another {words}" if places else None
 
 
-class Line(int):
-    """The number of a line, with the file that it is in where it is shown."""
-
-    filename: str
-
-    def __new__(cls, number: int, filename: str) -> Line:
-        line = super().__new__(cls, number)
-        line.filename = filename
-        return line
-
-    def __str__(self) -> str:
-        return f"{int(self)} of {self.filename}"
-
-    def __format__(self, form: str) -> str:
-        return str(self)
+def origin(module: str) -> str | None:
+    spec = find(module) if module else None
+    return spec and spec.origin
 
 
 def is_own(filename: str | None) -> bool:
