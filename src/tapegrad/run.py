@@ -9,6 +9,7 @@ Everything here is on the way to somebody's program, so it imports little and la
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 
@@ -169,6 +170,10 @@ def with_ours(source: bytes, filename: str, names: list[str], say: Callable[[str
     """The program with ours in place of the classes `names`; None if it is to be compiled as it is."""
     if not names:
         return None
+    from tapegrad.sourcefile import compiles
+
+    if not compiles(source, filename):
+        return None  # the program shows it when it is run
     from tapegrad.replace import RefusalError, replace
 
     try:
@@ -200,8 +205,13 @@ def set_path(entry: str) -> None:
 
 
 def new_main() -> ModuleType:
-    """A fresh `__main__`, with what python gives it before it knows what to run."""
+    """A fresh `__main__`, with what python gives it before it knows what to run.
+
+    The old one is kept to the end of the process: after the program the interpreter goes on to use its names, which it
+    does not own. What atexit has is safe from a program that empties sys.modules, too.
+    """
     old = sys.modules["__main__"]
+    atexit.register(lambda kept: None, old)
     module = type(sys)("__main__")
     given: dict[str, object] = {"__annotations__": {}, "__builtins__": sys.modules["builtins"]}
     for name, value in given.items():
@@ -215,6 +225,8 @@ def run_script(program: bytes | CodeType, filename: str, directory: str, argv: l
     """Run source or code as `python filename` does."""
     from importlib.machinery import SourceFileLoader
 
+    from tapegrad.sourcefile import compiled, run_as_file
+
     main = vars(new_main())
     main.update(__file__=filename, __loader__=SourceFileLoader("__main__", filename))
     if sys.version_info < (3, 15):
@@ -222,7 +234,12 @@ def run_script(program: bytes | CodeType, filename: str, directory: str, argv: l
     sys.argv[:] = argv
     set_path(directory)
     try:
-        exec(compile(program, filename, "exec", dont_inherit=True) if isinstance(program, bytes) else program, main)
+        if not isinstance(program, bytes):
+            exec(program, main)
+        elif code := compiled(program, filename):
+            exec(code, main)
+        else:
+            run_as_file(program, filename, main)
     except BaseException as error:
         leave(error)
 
@@ -241,8 +258,10 @@ def run_module(name: str, path: str, argv: list[str]) -> None:
 
 
 def leave(error: BaseException) -> NoReturn:
-    """Let `error` end the process, and see to it that what is shown of it begins below the frame that caught it."""
-    below = error.__traceback__ and error.__traceback__.tb_next
+    """Let `error` end the process, and see to it that what is shown of it begins below our frames."""
+    below = sys.exc_info()[2]  # which no attribute of the program's own class hides
+    while below is not None and below.tb_frame.f_globals.get("__name__") in (__name__, "tapegrad.sourcefile"):
+        below = below.tb_next
     if not isinstance(error, SystemExit):  # the interpreter, not a hook, sees to that one
         show(error, below)
     raise error
@@ -250,14 +269,19 @@ def leave(error: BaseException) -> NoReturn:
 
 def show(error: BaseException, traceback: TracebackType | None) -> None:
     """Make the interpreter's call of sys.excepthook for `error`, when it comes, one with this traceback."""
-    hook = getattr(sys, "excepthook", sys.__excepthook__)
+    given = vars(sys).get("excepthook", missing := object())
 
     def excepthook(kind: type[BaseException], value: BaseException, whole: TracebackType | None) -> None:
-        sys.excepthook = hook
+        if given is missing:
+            del sys.excepthook
+            print("sys.excepthook is missing", file=sys.stderr)
+        else:
+            sys.excepthook = given
         if value is error:
-            value.__traceback__ = sys.last_traceback = whole = traceback
+            BaseException.with_traceback(value, traceback)
+            sys.last_traceback = whole = traceback
         try:
-            hook(kind, value, whole)
+            (sys.__excepthook__ if given is missing else given)(kind, value, whole)
         except BaseException as second:  # of the program's own hook: the interpreter shows it
             second.__traceback__ = second.__traceback__ and second.__traceback__.tb_next
             raise
