@@ -10,13 +10,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from importlib.machinery import ModuleSpec
 
-__all__ = ["install"]
+__all__ = ["install", "replaced"]
 
 # The names that a star import of micrograd's module gives, and where we have them.
 NAMES = {
     "micrograd.engine": ("tapegrad.engine", ["Value"]),
     "micrograd.nn": ("tapegrad.nn", ["random", "Value", "Module", "Neuron", "Layer", "MLP"]),
 }
+
+# What this process has got of ours in place of its own: modules that were imported, classes that were exchanged.
+replaced: list[str] = []
 
 
 class Alias(ModuleType):
@@ -53,6 +56,7 @@ class Loader:
             source, names = NAMES[module.__name__]
             ours = vars(import_module(source))
             vars(module).update({name: ours[name] for name in names})
+            replaced.append(module.__name__)
 
 
 def install() -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Target", "main"]
 
-USAGE = "usage: tapegrad run [--replace CLASS]... [--compare] (SCRIPT | -m MODULE) [ARGS...]"
+USAGE = "usage: tapegrad run [--replace CLASS]... [--compare [--ignore REGEX]...] (SCRIPT | -m MODULE) [ARGS...]"
 HELP = f"""{USAGE}
 
 Run a Python program as `python SCRIPT ARGS...` or `python -m MODULE ARGS...` would,
@@ -32,10 +32,13 @@ options:
                    or say why not and run nothing; may be repeated
   --compare        run the program both ways, as it is and replaced, and say whether the output and
                    the exit status are the same and how long each took
+  --ignore REGEX   with --compare: leave out lines in which this is found, times for example;
+                   may be repeated
   -h, --help       show this message and exit
 
 exit status: the program's; 2 if it cannot be run, or a class cannot be replaced;
-with --compare, 0 if both ways did the same and 1 if not"""
+with --compare, 0 if both ways did the same, but for rounding and what python itself changes from
+run to run, and 1 if not"""
 
 
 class UsageError(Exception):
@@ -63,15 +66,25 @@ def main(argv: Sequence[str]) -> int:
     the program; 0 when it ends without one; 2 when it could not be started.
     """
     try:
-        target, compare = parse(list(argv))
+        target, compare, ignored = parse(list(argv))
         if target is None:
             print(HELP)
             return 0
         if compare:
+            import re
+            from warnings import catch_warnings
+
             from tapegrad.compare import compare as both
 
-            prepare(target, say=lambda _: None)  # for its complaints: if one of the two ways fails, none is run
-            return both(target)
+            try:
+                patterns = [re.compile(word) for word in ignored]
+            except re.error as error:
+                raise UsageError(f"--ignore takes a regular expression, not {error.pattern!r}: {error.msg}") from None
+            with catch_warnings(action="ignore"):
+                prepare(target, say=lambda _: None)  # for its complaints: if one of the two ways fails, none is run
+            return both(target, patterns)
+        if ignored:
+            raise UsageError(f"--ignore is for --compare\n{USAGE}")
         start = prepare(target, say=lambda notice: print(f"tapegrad run: {notice}", file=sys.stderr))
     except UsageError as error:
         print(f"tapegrad run: {error}", file=sys.stderr)
@@ -83,14 +96,15 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def parse(words: list[str]) -> tuple[Target | None, bool]:
-    """The target (None: --help) and whether to compare. Options end at the program's name."""
+def parse(words: list[str]) -> tuple[Target | None, bool, list[str]]:
+    """The target (None: --help), whether to compare, and what to ignore. Options end at the program's name."""
     replaced: list[str] = []
+    ignored: list[str] = []
     compare = False
     while words:
         word = words.pop(0)
         if word in ("-h", "--help"):
-            return None, False
+            return None, False, []
         if word == "--compare":
             compare = True
         elif word == "--replace" or word.startswith("--replace="):
@@ -98,19 +112,23 @@ def parse(words: list[str]) -> tuple[Target | None, bool]:
             if not all(part.isidentifier() for part in name.split(",")):
                 raise UsageError(f"--replace takes the name of a class, not {name!r}\n{USAGE}")
             replaced += name.split(",")
+        elif word == "--ignore" or word.startswith("--ignore="):
+            if word == "--ignore" and not words:
+                raise UsageError(f"--ignore takes a regular expression\n{USAGE}")
+            ignored.append(word[9:] if word != "--ignore" else words.pop(0))
         elif word == "-m" or (word.startswith("-m") and word[2:]):
             name = word[2:] or (words.pop(0) if words else "")
             if not name:
                 raise UsageError(f"-m takes the name of a module\n{USAGE}")
-            return Target(name, True, words, replaced), compare
+            return Target(name, True, words, replaced), compare, ignored
         elif word == "--" and words:
-            return Target(words[0], False, words[1:], replaced), compare
+            return Target(words[0], False, words[1:], replaced), compare, ignored
         elif word == "-":
             raise UsageError("a program on the standard input is not supported: name a file or a module")
         elif word.startswith("-"):
             raise UsageError(f"unknown option {word}\n{USAGE}")
         else:
-            return Target(word, False, words, replaced), compare
+            return Target(word, False, words, replaced), compare, ignored
     raise UsageError(f"which program? Name a file, or a module with -m\n{USAGE}")
 
 
@@ -178,13 +196,17 @@ def with_ours(source: bytes, filename: str, names: list[str], say: Callable[[str
 
     try:
         tree, notices = replace(source, filename, names)
-    except SyntaxError:
+        code = compile(tree, filename, "exec", dont_inherit=True)
+    except SyntaxError:  # of a warning that is an error
         return None  # the program shows it when it is run
     except RefusalError as refusal:
         raise UsageError(str(refusal)) from None
     for notice in notices:
         say(notice)
-    return compile(tree, filename, "exec", dont_inherit=True)
+    from tapegrad.alias import replaced
+
+    replaced += names
+    return code
 
 
 def is_path_entry(filename: str) -> bool:
