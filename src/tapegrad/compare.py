@@ -132,11 +132,18 @@ def excerpts(a: bytes | None, b: bytes | None) -> Iterator[str]:
         if line is None:
             yield "(nothing more)"
         elif len(line) <= WIDTH:
-            yield repr(line.decode(errors="replace"))
+            yield quoted(line)
         else:
             first = max(0, start - WIDTH // 4)
-            piece = repr(line[first : first + WIDTH].decode(errors="replace"))
+            piece = quoted(line[first : first + WIDTH])
             yield "..." * (first > 0) + piece + "..." * (first + WIDTH < len(line))
+
+
+def quoted(line: bytes) -> str:
+    try:
+        return repr(line.decode())
+    except UnicodeDecodeError:
+        return repr(line)
 
 
 def in_words(status: int) -> str:

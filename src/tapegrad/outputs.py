@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from itertools import zip_longest
+from math import inf, isinf
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,10 +19,13 @@ ABSOLUTE = 1e-14  # what is left of rounding where terms of about 1 cancel
 UNSTABLE = 1e-6  # numbers in which python differs from itself by more (times, say) are not compared
 MARGIN = 10  # how many times python's own difference from itself ours may be: two runs of it are few
 
-# A float: with a point or an exponent, not part of a word or of a version. An int is text.
-FLOAT = rb"(?<![\w.])[-+]?(?:(?:\d+\.\d*|\.\d+)(?:[eE][-+]?\d+(?!\w))?|\d+[eE][-+]?\d+(?!\w))"
-NUMBER = re.compile(FLOAT)
-PADDED = re.compile(rb"(?<![ \t])[ \t]*" + FLOAT + rb"[ \t]*")  # columns are as wide as their longest number
+# A float, with a point or an exponent, that is not part of a word or of a version; an int is text. The spaces around it
+# go with it: a column is as wide as its longest number.
+NUMBER = re.compile(
+    rb"(?:(?<![ \t])[ \t]+)?"
+    rb"(?<![\w.])([-+]?(?:(?:\d+\.\d*|\.\d+)(?:[eE][-+]?\d+(?!\w))?|\d+[eE][-+]?\d+(?!\w)))"
+    rb"[ \t]*"
+)
 ADDRESS = re.compile(rb" at 0x[0-9A-Fa-f]+")  # as in the repr of most objects
 CHUNK = 1 << 20
 
@@ -39,10 +43,12 @@ class Output:
             for start in range(0, self.size, CHUNK):
                 yield file.read(min(CHUNK, self.size - start))
 
-    def numbered(self) -> Iterator[tuple[int, bytes]]:
-        """Lines that are not ignored, with their numbers from 1."""
-        left, number = self.size, 0
+    def numbered(self, skipped: tuple[int, int] = (0, 0)) -> Iterator[tuple[int, bytes]]:
+        """Lines that are not ignored, with their numbers from 1, after so many bytes and lines."""
+        position, number = skipped
+        left = self.size - position
         with open(self.path, "rb") as file:
+            file.seek(position)
             while left:
                 line = file.readline(left)
                 left, number = left - len(line), number + 1
@@ -65,12 +71,24 @@ class Output:
         return kept, lines - kept
 
 
+def common_start(*outputs: Output) -> tuple[int, int]:
+    """How many bytes and lines at the start are the same in all: whole chunks, up to the end of a line."""
+    position = lines = end = 0
+    for chunk, *others in zip(*(output.chunks() for output in outputs), strict=False):
+        if any(other != chunk for other in others):
+            break
+        if b"\n" in chunk:
+            end = position + chunk.rindex(b"\n") + 1
+            lines += chunk.count(b"\n")
+        position += len(chunk)
+    return end, lines
+
+
 def likeness(a: Output, b: Output) -> str:
     """In words, how the outputs are the same, ignored lines aside; nothing if they are not."""
-    if a.size == b.size and all(x == y for x, y in zip(a.chunks(), b.chunks(), strict=True)):
-        return "identical"
+    start = common_start(a, b)
     identical = True
-    for (_, x), (_, y) in zip_longest(a.numbered(), b.numbered(), fillvalue=(0, b"")):
+    for (_, x), (_, y) in zip_longest(a.numbered(start), b.numbered(start), fillvalue=(0, b"")):
         if x != y:
             identical = False
             if blank(x) != blank(y):
@@ -83,9 +101,16 @@ def blank(line: bytes) -> bytes:
     return ADDRESS.sub(b" at 0x", line) if b" at 0x" in line else line
 
 
-def text(line: bytes | None) -> bytes | None:
-    """A line without what its numbers are, and how wide."""
-    return None if line is None else PADDED.sub(b" 0.0 ", blank(line))
+def same_text(a: bytes | None, b: bytes | None) -> bool:
+    """Whether two lines are the same but for what their numbers are, and how wide."""
+    if a is None or b is None:
+        return a is b
+    i = j = 0
+    for m, n in zip_longest(NUMBER.finditer(a), NUMBER.finditer(b)):
+        if m is None or n is None or blank(a[i : m.start()]) != blank(b[j : n.start()]):
+            return False
+        i, j = m.end(), n.end()
+    return blank(a[i:]) == blank(b[j:])
 
 
 class Tally:
@@ -123,9 +148,9 @@ class Tally:
 class Comparison:
     """What python printed, what ours did, and what python printed when it ran again, which says what can be compared.
 
-    A line whose text python itself changes from run to run is left out, and so is a number that it changes by more than
-    rounding would. Other numbers may differ by rounding, or by ten times as much as python's have differed up to there:
-    rounding is amplified along a program. All else is a difference.
+    A number that python itself changes from run to run by more than rounding is left out, and so is a line whose text
+    it changes, or whose text differs beside such a number. Other numbers may differ by rounding, which grows along a
+    program: by as much as python's have differed up to there, ten times over. All else is a difference.
     """
 
     def __init__(self, plain: Output, ours: Output, again: Output) -> None:
@@ -137,63 +162,69 @@ class Comparison:
         self.numbers_left_out: int = 0
         self.first: Place | None = None  # the first difference
         spacing: Place | None = None
-        for (i, a), (j, b), (_, c) in zip_longest(
-            plain.numbered(), ours.numbered(), again.numbered(), fillvalue=(0, None)
-        ):
+        start = common_start(plain, ours, again)
+        lines = zip_longest(*(output.numbered(start) for output in (plain, ours, again)), fillvalue=(0, None))
+        for (i, a), (j, b), (_, c) in lines:
             if a == b == c:
                 continue
-            line, differs = text(a), False
-            stable = line == text(c)
-            if stable and a is not None and c is not None:
-                self.see(a, c)
+            before, steady = self.differences(), self.is_steady(a, c)
             if a == b:
                 continue
-            if not stable:
-                self.lines_left_out += 1
-            elif a is None or b is None or c is None or line != text(b):
-                self.texts += 1
-                differs = True
-            else:
-                differs = self.judge(a, b, c)
-                if NUMBER.findall(a) == NUMBER.findall(b) and blank(a) != blank(b):
-                    spacing = spacing or (i, a, b)
-            if differs:
+            if a is None or b is None or c is None or not (same_text(a, c) and same_text(a, b)):
+                if steady:
+                    self.texts += 1
+                else:
+                    self.lines_left_out += 1
+            elif not self.judge(a, b, c) and blank(a) != blank(b):
+                spacing = spacing or (i, a, b)
+            if self.differences() > before:
                 self.first = self.first or (i or j, a, b)
         if spacing and not (self.rounding or self.beyond or self.numbers_left_out):  # what made a column wider?
             self.texts += 1
             self.first = self.first or spacing
 
-    def see(self, a: bytes, c: bytes) -> None:
-        """Take note of python's difference from itself."""
-        for x, z in numbers(a, c):
-            if x != z and not unstable(x, z):
+    def differences(self) -> int:
+        return self.texts + self.beyond.count + self.beyond.near
+
+    def is_steady(self, a: bytes | None, c: bytes | None) -> bool:
+        """Whether python printed the same line twice but for rounding, of which note is taken."""
+        if not same_text(a, c):
+            return False
+        steady = True
+        for x, z in numbers(a or b"", c or b""):
+            if unstable(x, z):
+                steady = False
+            elif x != z:
                 self.own.add(x, z)
+        return steady
 
     def judge(self, a: bytes, b: bytes, c: bytes) -> bool:
-        """Whether a number of a line differs by more than it may."""
-        differs = False
+        """Sort the numbers of a line; whether one of them is not the same."""
+        changed = False
         for x, y, z in numbers(a, b, c):
             if x == y:
                 continue
-            if not close(x, y) and unstable(x, z):
+            changed = True
+            if close(x, y):
+                self.rounding.add(x, y)
+            elif unstable(x, z):
                 self.numbers_left_out += 1
-            elif close(x, y) or apart(x, y) <= MARGIN * self.own.relative:
+            elif apart(x, y) <= MARGIN * self.own.relative:
                 self.rounding.add(x, y)
             else:
                 self.beyond.add(x, y)
-                differs = True
-        return differs
+        return changed
 
 
 def numbers(*lines: bytes) -> Iterator[tuple[float, ...]]:
     """The numbers of lines with the same text, those at the same place together."""
     for found in zip(*(NUMBER.finditer(line) for line in lines), strict=True):
-        yield tuple(float(match[0]) for match in found)
+        yield tuple(float(match[1]) for match in found)
 
 
 def apart(a: float, b: float) -> float:
     """The relative difference of two numbers."""
-    return 0.0 if a == b else abs(a - b) / max(abs(a), abs(b))
+    return 0.0 if a == b else inf if isinf(a) or isinf(b) else abs(a - b) / max(abs(a), abs(b))
 
 
 def close(a: float, b: float) -> bool:

@@ -39,10 +39,10 @@ def compiled(source: bytes, filename: str) -> CodeType | None:
 
 
 def compiles(source: bytes, filename: str) -> bool:
-    """Whether there is code for `source`; shows no warnings."""
+    """Whether there is code for `source`; shows no warnings, but those that are errors count."""
     from warnings import catch_warnings
 
-    with catch_warnings(action="ignore"):
+    with catch_warnings(record=True):
         return compiled(source, filename) is not None
 
 
