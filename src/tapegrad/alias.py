@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tapegrad.exchange import Exchange
     from tapegrad.sources import Source
 
-__all__ = ["install"]
+__all__ = ["install", "replaced"]
 
 # The names that a star import of micrograd's module gives, and where we have them.
 NAMES = {
@@ -32,6 +32,9 @@ KARPATHYS = {
     "micrograd.engine": "1c9382461703654f07613279d9195c49",
     "micrograd.nn": "4a7af3a2cde672ae958920dd8002404b",
 }
+
+# What this process has of ours in place of its own: modules that were imported, classes that were exchanged.
+replaced: list[str] = []
 
 
 class Alias(ModuleType):
@@ -140,6 +143,7 @@ class Loader:
             source, names = NAMES[module.__name__]
             ours = vars(import_module(source))
             vars(module).update({name: ours[name] for name in names})
+            replaced.append(module.__name__)
 
     def get_code(self, name: str) -> CodeType | None:
         """What `python -m` asks for."""

@@ -200,7 +200,9 @@ def not_there(source: Source, name: str) -> NoReturn:
     missing = [module for module, _ in origins(source, name) if source_of(module) is None]
     words = f"{source.filename}: no class {name}{of_module(source)}; classes found: {classes(source.tree)}"
     if missing:
-        words += f"; it imports it from {missing[0]}, of which there is no source{of_micrograd(missing[0])}"
+        spec = find(missing[0])
+        why = "which does not compile" if spec and text_of(spec) is not None else "of which there is no source"
+        words += f"; it imports it from {missing[0]}, {why}{of_micrograd(missing[0])}"
     for other in beneath(os.path.dirname(source.filename), name)[:5]:
         words += f"\n  there is one in another file: --replace {os.path.relpath(other.filename)}:{name}"
     raise RefusalError(words)

@@ -10,6 +10,7 @@ Everything here is on the way to somebody's program, so it imports little and la
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Target", "main"]
 
-USAGE = "usage: tapegrad run [--replace CLASS]... [--compare] (SCRIPT | -m MODULE) [ARGS...]"
+USAGE = "usage: tapegrad run [--replace CLASS]... [--compare [--ignore REGEX]...] (SCRIPT | -m MODULE) [ARGS...]"
 HELP = f"""{USAGE}
 
 Run a Python program as `python SCRIPT ARGS...` or `python -m MODULE ARGS...` would,
@@ -37,10 +38,13 @@ options:
                    a class or a function: Outer.Class, function.Class, package.module:function.Class
   --compare        run the program both ways, as it is and replaced, and say whether the output and
                    the exit status are the same and how long each took
+  --ignore REGEX   with --compare: leave out lines in which this is found, times for example;
+                   may be repeated
   -h, --help       show this message and exit
 
 exit status: the program's; 2 if it cannot be run, or a class cannot be replaced;
-with --compare, 0 if both ways did the same and 1 if not"""
+with --compare, 0 if both ways did the same, but for rounding and what python itself changes from
+run to run, and 1 if not"""
 
 
 class UsageError(Exception):
@@ -68,15 +72,25 @@ def main(argv: Sequence[str]) -> int:
     the program; 0 when it ends without one; 2 when it could not be started.
     """
     try:
-        target, compare = parse(list(argv))
+        target, compare, ignored = parse(list(argv))
         if target is None:
             print(HELP)
             return 0
         if compare:
+            import re
+            from warnings import catch_warnings
+
             from tapegrad.compare import compare as both
 
-            prepare(target, say=lambda _: None)  # for its complaints: if one of the two ways fails, none is run
-            return both(target)
+            try:
+                patterns = [re.compile(word) for word in ignored]
+            except re.error as error:
+                raise UsageError(f"--ignore takes a regular expression, not {error.pattern!r}: {error.msg}") from None
+            with catch_warnings(action="ignore"):
+                prepare(target, say=lambda _: None)  # for its complaints: if one of the two ways fails, none is run
+            return both(target, patterns)
+        if ignored:
+            raise UsageError(f"--ignore is for --compare\n{USAGE}")
         start = prepare(target, say=lambda notice: print(f"tapegrad run: {notice}", file=sys.stderr))
     except UsageError as error:
         print(f"tapegrad run: {error}", file=sys.stderr)
@@ -85,14 +99,15 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def parse(words: list[str]) -> tuple[Target | None, bool]:
-    """The target (None: --help) and whether to compare. Options end at the program's name."""
+def parse(words: list[str]) -> tuple[Target | None, bool, list[str]]:
+    """The target (None: --help), whether to compare, and what to ignore. Options end at the program's name."""
     replaced: list[str] = []
+    ignored: list[str] = []
     compare = False
     while words:
         word = words.pop(0)
         if word in ("-h", "--help"):
-            return None, False
+            return None, False, []
         if word == "--compare":
             compare = True
         elif word == "--replace" or word.startswith("--replace="):
@@ -100,19 +115,23 @@ def parse(words: list[str]) -> tuple[Target | None, bool]:
             if not all(map(is_name_of_class, name.split(","))):
                 raise UsageError(f"--replace takes the name of a class, not {name!r}\n{USAGE}")
             replaced += name.split(",")
+        elif word == "--ignore" or word.startswith("--ignore="):
+            if word == "--ignore" and not words:
+                raise UsageError(f"--ignore takes a regular expression\n{USAGE}")
+            ignored.append(word[9:] if word != "--ignore" else words.pop(0))
         elif word == "-m" or (word.startswith("-m") and word[2:]):
             name = word[2:] or (words.pop(0) if words else "")
             if not name:
                 raise UsageError(f"-m takes the name of a module\n{USAGE}")
-            return Target(name, True, words, replaced), compare
+            return Target(name, True, words, replaced), compare, ignored
         elif word == "--" and words:
-            return Target(words[0], False, words[1:], replaced), compare
+            return Target(words[0], False, words[1:], replaced), compare, ignored
         elif word == "-":
             raise UsageError("a program on the standard input is not supported: name a file or a module")
         elif word.startswith("-"):
             raise UsageError(f"unknown option {word}\n{USAGE}")
         else:
-            return Target(word, False, words, replaced), compare
+            return Target(word, False, words, replaced), compare, ignored
     raise UsageError(f"which program? Name a file, or a module with -m\n{USAGE}")
 
 
@@ -183,7 +202,6 @@ def with_ours(main: Source, names: list[str], say: Callable[[str], None]) -> Exc
     """What gives the program's files ours in place of the classes `names`."""
     from tapegrad.exchange import Exchange, Exchanged
     from tapegrad.replace import RefusalError, replace_all
-    from tapegrad.sources import compiles
 
     try:
         replacements = replace_all(main, names)
@@ -191,10 +209,8 @@ def with_ours(main: Source, names: list[str], say: Callable[[str], None]) -> Exc
         raise UsageError(str(refusal)) from None
     exchange = Exchange()
     for replacement in replacements:
-        source, tree = replacement.source, replacement.tree
-        if not compiles(tree, source.filename):
-            continue  # the program shows it when it is run
-        exchange.add(source.filename, source.module, Exchanged(source.text, tree))
+        source = replacement.source
+        exchange.add(source.filename, source.module, Exchanged(source.text, replacement.tree))
         for notice in replacement.notices:
             say(notice)
     return exchange
@@ -206,7 +222,6 @@ def begin(exchange: Exchange | None, say: Callable[[str], None], run: Callable[[
 
     install_finder(exchange, say)
     if exchange is not None:
-        import atexit
         from importlib import invalidate_caches
 
         invalidate_caches()  # the search for the classes may have listed directories that the program writes to
@@ -239,8 +254,13 @@ def set_path(entry: str) -> None:
 
 
 def new_main() -> ModuleType:
-    """A fresh `__main__`, with what python gives it before it knows what to run."""
+    """A fresh `__main__`, with what python gives it before it knows what to run.
+
+    The old one is kept to the end of the process: after the program the interpreter goes on to use its names, which it
+    does not own. What atexit has is safe from a program that empties sys.modules, too.
+    """
     old = sys.modules["__main__"]
+    atexit.register(lambda kept: None, old)
     module = type(sys)("__main__")
     given: dict[str, object] = {"__annotations__": {}, "__builtins__": sys.modules["builtins"]}
     for name, value in given.items():
@@ -254,6 +274,8 @@ def run_script(program: bytes | CodeType, filename: str, directory: str, argv: l
     """Run source or code as `python filename` does."""
     from importlib.machinery import SourceFileLoader
 
+    from tapegrad.sourcefile import compiled, run_as_file
+
     main = vars(new_main())
     main.update(__file__=filename, __loader__=SourceFileLoader("__main__", filename))
     if sys.version_info < (3, 15):
@@ -261,7 +283,12 @@ def run_script(program: bytes | CodeType, filename: str, directory: str, argv: l
     sys.argv[:] = argv
     set_path(directory)
     try:
-        exec(compile(program, filename, "exec", dont_inherit=True) if isinstance(program, bytes) else program, main)
+        if not isinstance(program, bytes):
+            exec(program, main)
+        elif code := compiled(program, filename):
+            exec(code, main)
+        else:
+            run_as_file(program, filename, main)
     except BaseException as error:
         leave(error)
 
@@ -280,8 +307,10 @@ def run_module(name: str, path: str, argv: list[str]) -> None:
 
 
 def leave(error: BaseException) -> NoReturn:
-    """Let `error` end the process, and see to it that what is shown of it begins below the frame that caught it."""
-    below = error.__traceback__ and error.__traceback__.tb_next
+    """Let `error` end the process, and see to it that what is shown of it begins below our frames."""
+    below = sys.exc_info()[2]  # which no attribute of the program's own class hides
+    while below is not None and below.tb_frame.f_globals.get("__name__") in (__name__, "tapegrad.sourcefile"):
+        below = below.tb_next
     if not isinstance(error, SystemExit):  # the interpreter, not a hook, sees to that one
         show(error, below)
     raise error
@@ -289,14 +318,19 @@ def leave(error: BaseException) -> NoReturn:
 
 def show(error: BaseException, traceback: TracebackType | None) -> None:
     """Make the interpreter's call of sys.excepthook for `error`, when it comes, one with this traceback."""
-    hook = getattr(sys, "excepthook", sys.__excepthook__)
+    given = vars(sys).get("excepthook", missing := object())
 
     def excepthook(kind: type[BaseException], value: BaseException, whole: TracebackType | None) -> None:
-        sys.excepthook = hook
+        if given is missing:
+            del sys.excepthook
+            print("sys.excepthook is missing", file=sys.stderr)
+        else:
+            sys.excepthook = given
         if value is error:
-            value.__traceback__ = sys.last_traceback = whole = traceback
+            BaseException.with_traceback(value, traceback)
+            sys.last_traceback = whole = traceback
         try:
-            hook(kind, value, whole)
+            (sys.__excepthook__ if given is missing else given)(kind, value, whole)
         except BaseException as second:  # of the program's own hook: the interpreter shows it
             second.__traceback__ = second.__traceback__ and second.__traceback__.tb_next
             raise

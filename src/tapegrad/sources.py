@@ -8,6 +8,8 @@ import sys
 import warnings
 from typing import NamedTuple
 
+from tapegrad.sourcefile import compiles
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,7 +19,6 @@ __all__ = [
     "Definition",
     "Source",
     "beneath",
-    "compiles",
     "definitions",
     "elsewhere",
     "find",
@@ -171,22 +172,11 @@ def load(module: str, spec: Any) -> Source | None:
 
 
 def parsed(module: str, filename: str, text: bytes, package: str = "") -> Source | None:
-    """The source of a text, without the warnings that come when it is run; None if it is not a Python program."""
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            return Source(module, filename, text, package)
-    except (SyntaxError, ValueError):
+    """The source of a text, without the warnings that come when it is run; None if it does not compile."""
+    if not compiles(text, filename):
         return None
-
-
-def compiles(tree: ast.Module, filename: str) -> bool:
-    """Whether a tree has none of the errors that only compiling finds."""
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            compile(tree, filename, "exec", dont_inherit=True)
-    except SyntaxError:
-        return False
-    return True
+    with warnings.catch_warnings(action="ignore"):
+        return Source(module, filename, text, package)
 
 
 def source_of(module: str) -> Source | None:
@@ -294,16 +284,18 @@ class Renaming(ast.NodeTransformer):
         self.place: tuple[str, str] = (source.key(), name)
         self.name: str = name.rpartition(".")[2]
         self.known: dict[str, str | None] = {}
-        self.imported: set[str] = {
-            (alias.asname or alias.name).partition(".")[0]
-            for n in ast.walk(other.tree)
-            if isinstance(n, ast.Import) or (isinstance(n, ast.ImportFrom) and is_own(origin(absolute(n, other))))
-            for alias in n.names
-        }
+        self.imported: set[str] = set()  # all names; `possible` those of which an own file may know the class
+        self.possible: set[str] = {self.name}
+        for n in ast.walk(other.tree):
+            if isinstance(n, ast.Import | ast.ImportFrom):
+                names = {(alias.asname or alias.name).partition(".")[0] for alias in n.names}
+                self.imported |= names
+                if isinstance(n, ast.Import) or is_own(origin(absolute(n, other))):
+                    self.possible |= names
 
     def renamed(self) -> ast.Module:
         tree = parsed(self.other.module, self.other.filename, self.other.text)
-        return self.visit(tree.tree) if tree else self.other.tree  # type: ignore[no-any-return]
+        return self.visit(tree.tree) if tree else self.other.tree
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
         name = self.name_of(node.id)
@@ -323,12 +315,14 @@ class Renaming(ast.NodeTransformer):
         return self.known[words]
 
     def meant(self, words: str) -> str | None:
-        if words.partition(".")[0] not in self.imported and words.rpartition(".")[2] != self.name:
+        head, _, attribute = words.partition(".")
+        if head not in self.possible and not attribute:
             return None
         places = resolve(self.other, words)
         if any((place.key(), inner) == self.place for place, inner in places):
             return self.name
-        return f"another {words}" if places else None
+        is_local = not attribute and not self.imported & {head, "*"}
+        return f"another {words}" if places or is_local else None
 
 
 def origin(module: str) -> str | None:

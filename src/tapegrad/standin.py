@@ -11,6 +11,7 @@ import copyreg
 from operator import attrgetter
 from typing import Any
 
+from tapegrad.alias import replaced
 from tapegrad.engine import Value
 
 __all__ = ["SHOWS", "stand_in", "statement"]
@@ -70,6 +71,7 @@ def stand_in(
             unpicklable = f"tapegrad's Value stands in for {other} and {full_name}, and does not know for which here"
             shows = shows or {show: getattr(Value, show) for show in SHOWS}
     worn[full_name] = printing
+    replaced.append(full_name)
     cell = namespace.get("__classcell__")
     if cell is not None:
         cell.cell_contents = Value
