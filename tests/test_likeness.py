@@ -542,7 +542,6 @@ TRAPS = {
         changed(CLOSURES, ("out = Value(", "out = type(self)(")) + "class Parameter(Value): pass\n",
         "instances of a subclass",
     ),
-    "zero_grad": (CLOSURES + "    def zero_grad(self):\n        self.grad = 0\n", "zero_grad"),
     "decides by names that differ": (
         changed(CLOSURES, ("'ReLU'", "'relu'")) + "print(Value(1.0).relu()._op == 'relu')\n",
         "decides by `_op`",

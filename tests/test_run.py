@@ -467,9 +467,9 @@ def test_replacing_on_the_way_of_a_package(write):
 
 
 def test_private_helpers_that_nothing_else_uses_may_go(write):
-    source = MICROGRAD + "\n    def _order(self):\n        return []\n"
+    source = MICROGRAD + "\n    def _order(self):\n        return self._hidden\n"
     assert call(TAPEGRAD, "--replace", "Value", write(source)).returncode == 0
-    refused(write(source + "\nValue(1)._order()\n"), "method _order (line")
+    refused(write(source + "\nValue(1)._order()\n"), "method _order (line", "it uses ._hidden")
 
 
 def refused(script, *reasons, names="Value"):
@@ -485,9 +485,10 @@ def changed(old, new, source=MICROGRAD):
 
 
 CHANGES = {
-    "no __mul__": (changed("def __mul__", "def times"), ["it has no __mul__", "method times (line 20)"]),
-    "no backward": (changed("def backward", "def back"), ["it has no backward", "method back"]),
-    "softmax": (MICROGRAD + "\n    def softmax(self):\n        return self\n", ["method softmax (line 57)"]),
+    "no __mul__": (changed("def __mul__", "def times"), ["it has no __mul__"]),
+    "no backward": (changed("def backward", "def back"), ["it has no backward"]),
+    "softmax": (MICROGRAD + "\n    def softmax(self, others):\n        return [self / sum(others)]\n",
+        ["method softmax (line 57): tapegrad's Value has none of this name", "it cannot be tried: a.softmax(b) and a."]),
     "base class": (changed("class Value:", "class Value(dict):"), ["it has a base class or metaclass, dict"]),
     "metaclass": (changed("class Value:", "class Value(metaclass=type):"), ["metaclass, type"]),
     "decorator": (changed("class Value:", "import functools\n@functools.cache\nclass Value:"), ["it has a decorator"]),
@@ -530,7 +531,7 @@ def test_a_class_that_is_not_like_ours_is_refused(write, source, reasons):
 
 
 def test_all_reasons_are_given_at_once(write):
-    source = MICROGRAD.replace("_op=''", "_op='', name=''") + "\n    def softmax(self):\n        return self\n"
+    source = MICROGRAD.replace("_op=''", "_op='', **name") + "\n    def softmax(self):\n        print(self)\n"
     refused(write(source), "name", "softmax")
 
 

@@ -13,6 +13,7 @@ import builtins
 import inspect
 
 from tapegrad.engine import Value
+from tapegrad.extras import obstacles
 from tapegrad.standin import SHOWS, statement
 from tapegrad.trial import TRIALS, UNARY, try_out
 
@@ -38,6 +39,7 @@ DEFAULTS: dict[str, tuple[object, ...]] = {
 ATTRIBUTES = ["data", "grad", "label", "_backward", "_prev", "_op", "_children", "_local_grads"]
 NEEDED = ["__init__", "__add__", "__mul__", "backward"]
 SHOWN = set(SHOWS)  # carried over; may use anything of the program's
+OWN = {name for name in dir(Value) if not name.startswith("__")}  # before anything was carried over
 HARMLESS = {"__slots__", "__array_priority__"}  # assignments in the class body
 AS_ANY_OBJECT = {"__hash__": "object.__hash__", "__eq__": "object.__eq__", "__ne__": "object.__ne__"}
 EFFECTS = {"__import__", "breakpoint", "compile", "delattr", "eval", "exec", "exit", "globals", "input", "locals"} | {
@@ -64,6 +66,7 @@ class Likeness:
         self.attributes: set[str] = set()
         self.constructor: list[str] = []
         self.roles: dict[str, str] = roles(self.methods["__init__"]) if "__init__" in self.methods else {}
+        self.imported: dict[str, str] = imports(program)
         self.constants: dict[str, ast.stmt] = {}
         self.differences: list[str] = []
         self.remarks: list[str] = []
@@ -73,10 +76,39 @@ class Likeness:
         self.outside: list[ast.AST] = [n for n in ast.walk(program) if n not in inside]
         self.elsewhere: dict[ast.AST, str] = {n: name for name, o in (others or {}).items() for n in ast.walk(o)}
         self.outside += self.elsewhere
+        self.extras: dict[str, ast.FunctionDef] = {}
+        self.obstacles: dict[str, str] = {}
+        self.take_over()
         for look in LOOKS:
             self.differences += look(self)
         if not self.differences:
             self.differences += try_out(self)
+
+    def take_over(self) -> None:
+        """Find the methods that ours has not and that go with the class; what they do is as if outside of it then."""
+        self.attributes = set(self.stores().keys() & ATTRIBUTES)
+        lacking = {name for name in self.methods if name not in SHOWN and not self.ours_has(name)}
+        self.obstacles = obstacles(self, lacking)
+        going = {
+            name for name in lacking - self.obstacles.keys() if not name.startswith("_") or self.used_outside(name)
+        }
+        while going - self.extras.keys():
+            self.extras = {name: method for name, method in self.methods.items() if name in going}
+            used = {n.attr for m in self.extras.values() for n in ast.walk(m) if isinstance(n, ast.Attribute)}
+            going |= used & lacking
+        self.outside += [n for method in self.extras.values() for n in ast.walk(method)]
+
+    def ours_has(self, name: str) -> bool:
+        """Whether ours has this method; of the special ones, those that the trial covers."""
+        return name in TRIALS if name.startswith("__") else name in OWN and callable(getattr(Value, name))
+
+    def stores(self) -> dict[str, int]:
+        """The attributes that its methods set, and the line of each."""
+        found: dict[str, int] = {}
+        for n in ast.walk(self.node):
+            if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store):
+                found.setdefault(n.attr, n.lineno)
+        return found
 
     def has(self, name: str) -> bool:
         return name in self.methods or name in self.aliases
@@ -147,7 +179,13 @@ class Likeness:
 
     def stand_in(self) -> ast.stmt:
         """The statement that puts ours in the place of the class."""
-        return statement(self.node, self.carried, self.facts)
+        return statement(self.node, [*self.carried, *self.extras.values()], self.facts)
+
+    def kept(self) -> dict[str, str]:
+        """What each method says that goes with the class, and with the constants that there are."""
+        constants = [*map(ast.dump, self.constants.values())]
+        shows = {name: "".join(map(ast.dump, self.carried)) for name in SHOWS if self.carried}
+        return shows | {name: "".join([ast.dump(m), *constants]) for name, m in self.extras.items()}
 
     def seen(self) -> str:
         """The features that were seen, in words."""
@@ -155,6 +193,7 @@ class Likeness:
         operators = [SYMBOLS[name] for name in SYMBOLS if name in names]
         methods = [name for name in names if not name.startswith("_")]
         kept = [name for name in SHOWS if any(name in ast.unparse(n).split("\n")[0] for n in self.carried)]
+        kept += self.extras
         return (
             f"constructor ({', '.join(self.constructor)}); attributes {' '.join(sorted(self.attributes))}; "
             f"operators {' '.join(operators)}; methods {' '.join(methods)}"
@@ -305,24 +344,23 @@ def look_at_methods(it: Likeness) -> Iterator[str]:
         elif name in ("__eq__", "__ne__", "__hash__"):
             if not is_identity(method):
                 yield f"method {name} (line {method.lineno}): Values of ours are compared and hashed by identity"
-        elif not ours_has(name):
-            if not name.startswith("_") or name.startswith("__") or it.used_outside(name):
-                yield f"method {name} (line {method.lineno}): tapegrad's Value has none of this name"
+        elif not it.ours_has(name):
+            if name not in it.extras and (not name.startswith("_") or name.startswith("__") or it.used_outside(name)):
+                yield (
+                    f"method {name} (line {method.lineno}): tapegrad's Value has none of this name, and it cannot go "
+                    f"with the class: {it.obstacles[name]}"
+                )
         elif not same_arguments(it, method, name):
             given = ast.unparse(method.args)
             yield f"method {name} (line {method.lineno}) takes other arguments than tapegrad's: {given}"
     for name in it.aliases:
-        if not ours_has(name) and name not in SHOWN:
+        if not it.ours_has(name) and name not in SHOWN:
             yield f"method {name}: tapegrad's Value has none of this name"
 
 
 def look_at_attributes(it: Likeness) -> Iterator[str]:
     """The attributes that its methods set are those of ours, or private and used nowhere else."""
-    set_in: dict[str, int] = {}
-    for n in ast.walk(it.node):
-        if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store):
-            set_in.setdefault(n.attr, n.lineno)
-    it.attributes = set_in.keys() & ATTRIBUTES
+    set_in = it.stores()
     for name in ("data", "grad"):
         if name not in set_in:
             yield f"it never sets the attribute {name}"
@@ -348,13 +386,12 @@ def look_at_names(it: Likeness) -> Iterator[str]:
 
 def strangers(it: Likeness, method: ast.FunctionDef) -> Iterator[tuple[ast.Name, str]]:
     """The names in a method that stand for more than arithmetic, and why they forbid to leave it out or try it."""
-    imported = imports(it.program)
     own = bound(method)
     notes = {id(x) for n in ast.walk(method) for x in annotation(n)}
     for n in ast.walk(method):
         if not isinstance(n, ast.Name) or id(n) in notes or n.id == it.node.name or n.id in own:
             continue
-        source = imported.get(n.id)
+        source = it.imported.get(n.id)
         if source == "math" or (source is None and n.id in dir(builtins) and n.id not in EFFECTS):
             continue
         if source is None and is_constant(it, n.id):
@@ -510,11 +547,6 @@ def same_arguments(it: Likeness, method: ast.FunctionDef, name: str) -> bool:
     fit = {n for n, _, p in optional if n == p.name}
     own = {*theirs[required:], *(p.arg for p in a.kwonlyargs)}
     return not any(most < len(n.args) <= able or {k.arg for k in n.keywords} & own - fit for n in it.calls(name))
-
-
-def ours_has(name: str) -> bool:
-    """Whether ours has this method; of the special ones, those that the trial covers."""
-    return name in TRIALS if name.startswith("__") else callable(getattr(Value, name, None))
 
 
 def is_identity(method: ast.FunctionDef) -> bool:

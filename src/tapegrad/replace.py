@@ -22,6 +22,7 @@ from tapegrad.sources import (
     source_of,
     text_of,
 )
+from tapegrad.standin import clash
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,17 +110,14 @@ def replace_all(main: Source, names: Iterable[str]) -> list[Replacement]:
 def clashes(replacements: list[Replacement]) -> Iterator[str]:
     """Why ours cannot stand in for all of these classes at once, in one process."""
     found = [(r.source, d, likeness) for r in replacements for d, likeness in r.alike]
-    printing = {
-        (source.filename, d.name): (f"{source.filename}:{d.node.lineno}: class {d.name}", ast.dump(shows))
+    kept = {
+        (source.filename, d.name): (f"{source.filename}:{d.node.lineno}: class {d.name}", likeness.kept())
         for source, d, likeness in found
-        if (shows := ast.Module(likeness.carried, [])).body
     }  # of definitions of one name the last
-    for (first, how), (second, otherwise) in combinations(printing.values(), 2):
-        if how != otherwise:
-            yield (
-                f"{first} and {second} print themselves differently, and one Value cannot stand in for both: "
-                "replace one of them"
-            )
+    for (first, one), (second, other) in combinations(kept.values(), 2):
+        what = clash(one, other)
+        if what:
+            yield f"{first} and {second} {what}, and one Value cannot stand in for both: replace one of them"
 
 
 def where(main: Source, name: str) -> tuple[Source, str]:

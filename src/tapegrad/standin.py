@@ -1,7 +1,8 @@
 """Our `Value`, in this process, with what a program sees of its own class: name, label, what it prints, pickles.
 
-In the program's tree the class statement becomes `class NAME(metaclass=...)`, with only the methods for printing in its
-body: Python calls `stand_in`, below, to make the class, and that answers with ours.
+In the program's tree the class statement becomes `class NAME(metaclass=...)`, with only the methods in its body that go
+with the class: those for printing, and those that ours has not. Python calls `stand_in`, below, to make the class, and
+that answers with ours.
 """
 
 from __future__ import annotations
@@ -9,12 +10,17 @@ from __future__ import annotations
 import ast
 import copyreg
 from operator import attrgetter
+from types import CodeType
 from typing import Any
 
 from tapegrad.alias import replaced
 from tapegrad.engine import Value
 
-__all__ = ["SHOWS", "stand_in", "statement"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["SHOWS", "clash", "stand_in", "statement"]
 
 SHOWS = ("__repr__", "__str__", "__format__")
 CONTAINERS = {"tuple": tuple, "list": list, "set": set}
@@ -23,10 +29,10 @@ OURS |= {name: vars(Value)[name] for name in ("_prev", "_children")}
 BUILT_IN = set(dir(Value)) - {"label"}
 WAY_OUT = "keep the numbers instead, as in [p.data for p in parameters], and make Values of them again"
 
-worn: dict[str, object] = {}  # the classes that ours stands in for, and how each prints itself
+worn: dict[str, Mapping[str, object]] = {}  # the classes that ours stands in for, and the code of what went with each
 
 
-def statement(node: ast.ClassDef, shown: list[ast.stmt], facts: dict[str, Any]) -> ast.stmt:
+def statement(node: ast.ClassDef, body: list[ast.stmt], facts: dict[str, Any]) -> ast.stmt:
     """The class statement that stands where `node` was; `facts` are the keyword arguments of `stand_in`."""
     module = "__import__('tapegrad.standin', fromlist=['stand_in'])"
     keywords = [f"{name}={value!r}" for name, value in facts.items()]
@@ -35,7 +41,7 @@ def statement(node: ast.ClassDef, shown: list[ast.stmt], facts: dict[str, Any]) 
     made.name = node.name
     for n in ast.walk(made):
         ast.copy_location(n, node)
-    made.body = [*shown] or made.body
+    made.body = body or made.body
     return ast.fix_missing_locations(made)
 
 
@@ -60,22 +66,21 @@ def stand_in(
     leaves_only why the program must not make nodes with operands itself
     """
     full_name = f"{namespace['__module__']}.{namespace['__qualname__']}"
-    shows = {show: namespace[show] for show in SHOWS if show in namespace}
-    printing = {show: (f.__code__.co_code, f.__code__.co_consts, f.__code__.co_names) for show, f in shows.items()}
+    own = {attribute: x for attribute, x in namespace.items() if attribute in SHOWS or not attribute.startswith("__")}
+    shows = {attribute: f for attribute, f in own.items() if attribute in SHOWS}
+    code = {attribute: instructions(f.__code__) for attribute, f in own.items()}
     for other, theirs in worn.items():
-        if other != full_name and printing and theirs and theirs != printing:
-            raise TypeError(
-                f"{full_name} and {other} print themselves differently: tapegrad's Value cannot stand in for both"
-            )
+        if other != full_name and (what := clash(code, theirs)):
+            raise TypeError(f"{full_name} and {other} {what}: tapegrad's Value cannot stand in for both")
         if other != full_name:
             unpicklable = f"tapegrad's Value stands in for {other} and {full_name}, and does not know for which here"
             shows = shows or {show: getattr(Value, show) for show in SHOWS}
-    worn[full_name] = printing
+    worn[full_name] = code
     replaced.append(full_name)
     cell = namespace.get("__classcell__")
     if cell is not None:
         cell.cell_contents = Value
-    for attribute, ours in OURS.items():
+    for attribute, ours in (OURS | own).items():
         dress(attribute, shows.get(attribute, ours))
     dress("label", label)
     for attribute in ("__module__", "__qualname__"):
@@ -91,6 +96,21 @@ def stand_in(
     dress("__setstate__", lambda self, state: pickles.restore(self, state))
     dress("_by_reference", ByReference(name))
     return Value
+
+
+def clash(one: Mapping[str, object], other: Mapping[str, object]) -> str:
+    """In what two classes differ so that ours cannot be both; what each has is by the methods that go with it."""
+    shows, others = ({name: x for name, x in methods.items() if name in SHOWS} for methods in (one, other))
+    if shows and others and shows != others:
+        return "print themselves differently"
+    differ = sorted(name for name in one.keys() & other.keys() if one[name] != other[name])
+    return f"have different methods {', '.join(differ)}" if differ else ""
+
+
+def instructions(code: CodeType) -> tuple[object, ...]:
+    """What a function does, wherever it stands."""
+    constants = [instructions(x) if isinstance(x, CodeType) else (type(x), x) for x in code.co_consts]
+    return code.co_code, code.co_names, code.co_varnames, *constants
 
 
 def dress(attribute: str, value: object) -> None:

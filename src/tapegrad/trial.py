@@ -183,7 +183,7 @@ class Trial:
 def try_out(it: Likeness) -> Iterator[str]:
     """Evaluate on both; the differences that forbid to replace the class. Remarks, and what is carried over, go to
     `it`."""
-    theirs = execute(it)
+    theirs = execute(it)[it.node.name]
     trial = Trial(theirs)
     for name in dict.fromkeys(name for name, _ in trials(it)):
         all(trial.whole(expression, name in SHARP) for n, expression in trials(it) if n == name)
@@ -196,12 +196,17 @@ def try_out(it: Likeness) -> Iterator[str]:
         yield f"and {len(trial.differences) - MOST} more such differences"
     it.remarks += trial.remarks()
     if not trial.differences:
-        for look in (protocol, subclasses, returned, visible_graph, state, shows, beginnings):
+        from tapegrad.extras import try_extras
+
+        for look in (protocol, subclasses, returned, visible_graph, state, try_extras, shows, beginnings):
             yield from look(it, theirs)
 
 
-def execute(it: Likeness) -> Any:
-    """The class alone, with what its program imports of `math` and the constants that it uses."""
+def execute(it: Likeness, ours: Any = None) -> dict[str, Any]:
+    """The names of a module with the class alone, what its program imports of `math` and the constants that it uses.
+
+    With `ours` the class is that, and the methods that it has not are names beside it.
+    """
     imports: list[ast.stmt] = []
     for n in ast.walk(it.program):
         if isinstance(n, ast.Import):
@@ -209,11 +214,11 @@ def execute(it: Likeness) -> Any:
         elif isinstance(n, ast.ImportFrom) and n.module == "math":
             imports.append(n)
     future = ast.ImportFrom("__future__", [ast.alias("annotations")], 0)  # its annotations may name anything
-    body = [future, *imports, *it.constants.values(), it.node]
+    body = [future, *imports, *it.constants.values(), *(it.extras.values() if ours else [it.node])]
     tree = ast.fix_missing_locations(ast.Module(body, []))
-    namespace: dict[str, Any] = {"__name__": "tapegrad.trial"}
+    namespace: dict[str, Any] = {"__name__": "tapegrad.trial", it.node.name: ours}
     exec(compile(tree, "<trial>", "exec", dont_inherit=True), namespace)
-    return namespace[it.node.name]
+    return namespace
 
 
 def trials(it: Likeness) -> Iterator[tuple[str, str]]:
@@ -221,6 +226,8 @@ def trials(it: Likeness) -> Iterator[tuple[str, str]]:
     for name in [*it.methods, *it.aliases]:
         if name in TRIALS:
             yield from ((name, expression) for expression in TRIALS[name])
+        elif name in it.extras or it.aliases.get(name) in it.extras:
+            continue
         elif not name.startswith("_") and name != "backward":
             arguments = inspect.signature(getattr(Value, name)).parameters.values()
             required = [p for p in arguments if p.default is p.empty][1:]
