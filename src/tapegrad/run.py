@@ -2,7 +2,8 @@
 
 alias      what makes `import micrograd` mean ours
 replace    what puts ours in place of a class that the program defines; `likeness` is how it judges that class
-compare    both ways, side by side
+sourcefile what python says of a file that does not compile
+compare    both ways, side by side; `outputs` is how it judges what they print
 
 Everything here is on the way to somebody's program, so it imports little and late.
 """
