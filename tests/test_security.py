@@ -72,8 +72,8 @@ def test_every_public_name_has_a_docstring():
 
 
 def test_only_tapegrad_run_executes_code():
-    """`run` runs the program, `sourcefile` compiles it or, by the C API, has the interpreter say why it does not compile,
-    and `likeness` tries the class that it is to replace; nothing unpickles."""
+    """`run` runs the program, `sourcefile` compiles it or, by the C API, has the interpreter say why not, and
+    `likeness` tries the class that it is to replace; nothing unpickles."""
     found = {}
     for path in SOURCES.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
