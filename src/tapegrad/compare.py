@@ -77,7 +77,7 @@ def compare(target: Target, ignored: list[re.Pattern[str]]) -> int:
         say(f"exit status: {in_words(status)} under python, {in_words(our_status)} under tapegrad")
     say(f"wall time: python {seconds:.2f} s, tapegrad {our_seconds:.2f} s, ratio {seconds / our_seconds:.2f}")
     if replaced == "":
-        say("nothing was replaced: the program imports no micrograd, and no class was named with --replace")
+        say("nothing was replaced: no micrograd that ours stands in for was imported, and no class exchanged")
     return 0 if agree and status == our_status else 1
 
 
