@@ -1,4 +1,4 @@
-"""Programs that do not compile, or end in odd ways, end under the installed command as under `python`, to the character."""
+"""Programs that do not compile, or end in odd ways, end under the installed command as they do under `python`."""
 
 import shutil
 import subprocess

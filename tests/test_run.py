@@ -488,7 +488,7 @@ CHANGES = {
     "no __mul__": (changed("def __mul__", "def times"), ["it has no __mul__"]),
     "no backward": (changed("def backward", "def back"), ["it has no backward"]),
     "softmax": (MICROGRAD + "\n    def softmax(self, others):\n        return [self / sum(others)]\n",
-        ["method softmax (line 57): tapegrad's Value has none of this name", "it cannot be tried: a.softmax(b) and a."]),
+        ["method softmax (line 57): tapegrad's Value has none of this name", "cannot be tried: a.softmax(b) and a."]),
     "base class": (changed("class Value:", "class Value(dict):"), ["it has a base class or metaclass, dict"]),
     "metaclass": (changed("class Value:", "class Value(metaclass=type):"), ["metaclass, type"]),
     "decorator": (changed("class Value:", "import functools\n@functools.cache\nclass Value:"), ["it has a decorator"]),

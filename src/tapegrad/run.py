@@ -1,9 +1,10 @@
 """`tapegrad run`: a program as `python` would run it, with micrograd, or a class of its own, replaced by ours.
 
 alias      what makes `import micrograd` mean ours
-replace    what puts ours in place of a class that the program defines; `likeness` is how it judges that class,
-           `sources` how it finds it, `exchange` how it gets it into modules that the program imports
-compare    both ways, side by side
+replace    what puts ours in place of a class that the program defines: `sources` finds it, `likeness`, `trial` and
+           `extras` judge it, `standin` makes ours look like it, `exchange` gets it into modules that are imported
+sourcefile what python says of a file that does not compile
+compare    both ways, side by side; `outputs` is how it judges what they print
 
 Everything here is on the way to somebody's program, so it imports little and late.
 """
