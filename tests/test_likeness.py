@@ -249,6 +249,10 @@ ALIKE = {
     )
     + SUM
     + "print([v.label or 'none' for v in (a, Value(1, label='x'))], a.label is None, y.label is None)",
+    "an attribute of its own that nothing else uses": changed(
+        CLOSURES, ("_children=()", "children=()"), ("set(_children)", "set(children); self.parents = children")
+    )
+    + SUM,
     "annotated defaults": changed(
         CLOSURES,
         ("    def __init__", "    data: float = 0\n    grad: float = 0.0\n    _op: str = ''\n    def __init__"),

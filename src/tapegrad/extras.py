@@ -40,8 +40,8 @@ def obstacles(it: Likeness, names: set[str]) -> dict[str, str]:
 def obstacle(it: Likeness, method: ast.FunctionDef, going: set[str]) -> str:
     if method.name.startswith("__"):
         return "a special method"
-    if method.decorator_list:
-        return f"a decorator, @{ast.unparse(method.decorator_list[0])}"
+    if decorators(method) not in ([], ["staticmethod"], ["property"]):
+        return f"a decorator, @{decorators(method)[0]}"
     for n in ast.walk(method):
         if isinstance(n, ast.Name) and n.id in BY_NAME:
             return f"it uses {n.id}"
@@ -51,6 +51,10 @@ def obstacle(it: Likeness, method: ast.FunctionDef, going: set[str]) -> str:
             if not (is_math or is_there or (n.attr in OF_CONTAINERS and not it.has(n.attr))):
                 return f"it uses .{n.attr}"
     return ""
+
+
+def decorators(method: ast.FunctionDef) -> list[str]:
+    return [ast.unparse(decorator) for decorator in method.decorator_list]
 
 
 def try_extras(it: Likeness, theirs: Any) -> Iterator[str]:
@@ -73,12 +77,11 @@ def try_extras(it: Likeness, theirs: Any) -> Iterator[str]:
 
 
 def tried(name: str, theirs: Any) -> str:
-    parameters = list(inspect.signature(getattr(theirs, name)).parameters.values())[1:]
-    required = [p for p in parameters if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
-    calls: list[tuple[str, Callable[[Any, Any], Any]]] = [
-        (f"a.{name}()", lambda v, _: getattr(v, name)()),
-    ]
-    if required:
+    method: Any = inspect.getattr_static(theirs, name)
+    calls: list[tuple[str, Callable[[Any, Any], Any]]] = [(f"a.{name}()", lambda v, _: getattr(v, name)())]
+    if isinstance(method, property):
+        calls = [(f"a.{name}", lambda v, _: getattr(v, name))]
+    elif needs_argument(getattr(theirs, name), is_static=isinstance(method, staticmethod)):
         calls = [
             (f"a.{name}(b)", lambda v, other: getattr(v, name)(other)),
             (f"a.{name}(2)", lambda v, _: getattr(v, name)(2)),
@@ -96,11 +99,13 @@ def tried(name: str, theirs: Any) -> str:
                 if isinstance(y, str) or not all(alike(p, q) for p, q in zip_longest(x, y, fillvalue=())):
                     shown = shown.replace("a.", "(a * b + a).", 1) if of_inner else shown
                     return f"with ours it does something else: {shown} at a, b = {point} gives {x}, with ours {y}"
-    return (
-        ""
-        if is_tried
-        else f"it cannot be tried: {' and '.join(shown for shown, _ in calls)} fail{'s' * (not required)}"
-    )
+    every = " and ".join(shown for shown, _ in calls)
+    return "" if is_tried else f"it cannot be tried: {every} fail{'s' * (len(calls) == 1)}"
+
+
+def needs_argument(method: Callable[..., Any], is_static: bool) -> bool:
+    parameters = [*inspect.signature(method).parameters.values()][not is_static :]
+    return any(p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters)
 
 
 def outcome(cls: Any, call: Callable[[Any, Any], Any], point: tuple[float, float], of_inner: bool) -> list[Any] | str:

@@ -13,7 +13,7 @@ import builtins
 import inspect
 
 from tapegrad.engine import Value
-from tapegrad.extras import obstacles
+from tapegrad.extras import decorators, obstacles
 from tapegrad.standin import SHOWS, statement
 from tapegrad.trial import TRIALS, UNARY, try_out
 
@@ -82,7 +82,17 @@ class Likeness:
         for look in LOOKS:
             self.differences += look(self)
         if not self.differences:
-            self.differences += try_out(self)
+            try:
+                self.differences += try_out(self)
+            except Exception as error:  # of the program's own class
+                self.differences.append(f"it cannot be tried: {type(error).__name__}: {error}")
+
+    def may_go(self, method: ast.FunctionDef) -> bool:
+        """Whether nothing but the class itself knows of a method, so that it is not missed."""
+        kinds = decorators(method)
+        name = method.name
+        is_known = name.startswith("__") or self.used_outside(name) or (name[0] != "_" and self.may_look_at(name))
+        return {*kinds} <= {"staticmethod", "classmethod", "property"} and not is_known
 
     def take_over(self) -> None:
         """Find the methods that ours has not and that go with the class; what they do is as if outside of it then."""
@@ -127,6 +137,17 @@ class Likeness:
 
     def used_outside(self, attribute: str) -> bool:
         return any(True for _ in self.uses(attribute))
+
+    def may_look_at(self, attribute: str) -> bool:
+        """Whether the program may read attributes of a Value by names that are not in its text, or shows this one."""
+        shows = [n for name, method in self.methods.items() if name in SHOWN for n in ast.walk(method)]
+        if any(isinstance(n, ast.Attribute) and n.attr == attribute for n in shows):
+            return True
+        called = [n for n in self.outside if isinstance(n, ast.Call)]
+        computed = [
+            x for n in called if name_of(n.func) in BY_NAME for x in n.args[1:2] if not isinstance(x, ast.Constant)
+        ]
+        return bool(computed) or self.used_outside("__dict__") or any(name_of(n.func) == "vars" for n in called)
 
     def calls(self, method: str) -> Iterator[ast.Call]:
         """The calls of a method of this name outside the class."""
@@ -335,17 +356,17 @@ def look_at_constructor(it: Likeness) -> Iterator[str]:
 
 
 def look_at_methods(it: Likeness) -> Iterator[str]:
-    """Ours has all of its methods, with the same arguments; private ones may go if nothing else calls them."""
+    """Ours has all of its methods, with the same arguments; others go with it, or may go if nothing else calls them."""
     for name, method in it.methods.items():
         if name in SHOWN or name == "__init__":
             continue
-        if method.decorator_list:
-            yield f"method {name} (line {method.lineno}) has a decorator, @{ast.unparse(method.decorator_list[0])}"
+        if method.decorator_list and name not in it.extras and not it.may_go(method):
+            yield f"method {name} (line {method.lineno}) has a decorator, @{decorators(method)[0]}"
         elif name in ("__eq__", "__ne__", "__hash__"):
             if not is_identity(method):
                 yield f"method {name} (line {method.lineno}): Values of ours are compared and hashed by identity"
         elif not it.ours_has(name):
-            if name not in it.extras and (not name.startswith("_") or name.startswith("__") or it.used_outside(name)):
+            if name not in it.extras and not it.may_go(method):
                 yield (
                     f"method {name} (line {method.lineno}): tapegrad's Value has none of this name, and it cannot go "
                     f"with the class: {it.obstacles[name]}"
@@ -359,13 +380,13 @@ def look_at_methods(it: Likeness) -> Iterator[str]:
 
 
 def look_at_attributes(it: Likeness) -> Iterator[str]:
-    """The attributes that its methods set are those of ours, or private and used nowhere else."""
+    """The attributes that its methods set are those of ours, or used nowhere else."""
     set_in = it.stores()
     for name in ("data", "grad"):
         if name not in set_in:
             yield f"it never sets the attribute {name}"
     for name, line in set_in.items():
-        if name not in ATTRIBUTES and (not name.startswith("_") or it.used_outside(name)):
+        if name not in ATTRIBUTES and (it.used_outside(name) or (not name.startswith("_") and it.may_look_at(name))):
             yield f"its attribute {name} (line {line}) is not one of ours: {' '.join(ATTRIBUTES)}"
 
 

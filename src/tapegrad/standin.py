@@ -68,7 +68,7 @@ def stand_in(
     full_name = f"{namespace['__module__']}.{namespace['__qualname__']}"
     own = {attribute: x for attribute, x in namespace.items() if attribute in SHOWS or not attribute.startswith("__")}
     shows = {attribute: f for attribute, f in own.items() if attribute in SHOWS}
-    code = {attribute: instructions(f.__code__) for attribute, f in own.items()}
+    code = {attribute: instructions(function(x).__code__) for attribute, x in own.items()}
     for other, theirs in worn.items():
         if other != full_name and (what := clash(code, theirs)):
             raise TypeError(f"{full_name} and {other} {what}: tapegrad's Value cannot stand in for both")
@@ -105,6 +105,11 @@ def clash(one: Mapping[str, object], other: Mapping[str, object]) -> str:
         return "print themselves differently"
     differ = sorted(name for name in one.keys() & other.keys() if one[name] != other[name])
     return f"have different methods {', '.join(differ)}" if differ else ""
+
+
+def function(method: Any) -> Any:
+    """What a method, a static one or a property calls."""
+    return method.fget if isinstance(method, property) else getattr(method, "__func__", method)
 
 
 def instructions(code: CodeType) -> tuple[object, ...]:

@@ -226,9 +226,7 @@ def trials(it: Likeness) -> Iterator[tuple[str, str]]:
     for name in [*it.methods, *it.aliases]:
         if name in TRIALS:
             yield from ((name, expression) for expression in TRIALS[name])
-        elif name in it.extras or it.aliases.get(name) in it.extras:
-            continue
-        elif not name.startswith("_") and name != "backward":
+        elif it.ours_has(name) and not name.startswith("_") and name != "backward":
             arguments = inspect.signature(getattr(Value, name)).parameters.values()
             required = [p for p in arguments if p.default is p.empty][1:]
             yield name, f"a.{name}({'b' if required else ''})"
