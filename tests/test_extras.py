@@ -42,6 +42,13 @@ SQUARED = """
     def is_small(self):
         return abs(self.data) < EPS
 """
+SOFTMAX = """
+    def softmax(self, others):
+        return self / sum(others)
+
+    def clip(self, low, high):
+        return self if low < self.data < high else Value(min(max(self.data, low), high), (self,), 'clip')
+"""
 CUBE = """
     def cube(self):
         out = Value(self.data**3, (self,), 'cube')
@@ -69,6 +76,7 @@ GO = {
     "zero_grad by a helper": CLOSURES + TOPOLOGY + SUM + "y.zero_grad()\nprint(a.grad, b.grad, y.grad)\n",
     "mse, item, to": "EPS = 1e-6\n" + CLOSURES + SQUARED + SUM
     + "z = y.mse(3).to('cpu')\nz.backward()\nprint(z.item(), a.grad, a.is_small(), (a - a).is_small())\n",
+    "softmax, clip": CLOSURES + SOFTMAX + SUM + "z = y.softmax([a, b, y]).clip(0.1, 2)\nprint(z.data)\n",
     "an operation of its own": CLOSURES + CUBE + SUM
     + "z = (y * a.cube()).cube()\nz.backward()\nprint(z.data, a.grad)\n",
     "static methods and properties": CLOSURES + STATIC + SUM + "print(a.plus(2).value, Value.ensure(1).value)\n",
@@ -83,8 +91,9 @@ def test_methods_that_ours_has_not_go_with_the_class(write, source):
 
 
 STAY = {
-    "a list": ("    def softmax(self, others): return [self / sum(others)]\n", "it cannot be tried: a.softmax(b)"),
-    "two arguments": ("    def clip(self, low, high): return self.data\n", "it cannot be tried: a.clip(b)"),
+    "a dictionary": ("    def get(self, names): return self * names['w']\n",
+                     "it cannot be tried: a.get(b) and a.get(2) and a.get([a, b]) fail"),
+    "three arguments": ("    def f(self, x, y, z): return self.data\n", "it cannot be tried"),
     "an attribute": ("    def name(self): return self._name\n", "method name (line 63): tapegrad's Value has none of "
                      "this name, and it cannot go with the class: it uses ._name"),
     "a decorator": ("    @classmethod\n    def zero(cls): return cls(0)\n", "a decorator, @classmethod"),
@@ -110,7 +119,9 @@ def test_methods_that_only_the_class_uses_may_go(write):
     wrap = "    @staticmethod\n    def wrap(x): return x if isinstance(x, Value) else Value(x)\n"
     wrap += "    @classmethod\n    def _zero(cls): return cls(0)\n    def never(self): return self._hidden\n"
     source = CLOSURES.replace("other if isinstance(other, Value) else Value(other)", "self.wrap(other)") + wrap
-    assert "; kept" not in replaced(write(source + SUM)).stderr
+    source += "    def softmax(self, of): return [self / sum(of.x)]\n"
+    said = replaced(write(source + SUM)).stderr
+    assert "; kept wrap\n" in said and "nothing but the class itself uses never, softmax: left out\n" in said
 
 
 def test_nothing_is_left_of_a_trial(write):

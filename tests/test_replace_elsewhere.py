@@ -167,6 +167,40 @@ def test_nothing_changed_is_cached(project):
         assert call(command, "main.py").stdout == FIGURES + expected
 
 
+PICKLE = """
+import os, pickle, sys
+if os.path.exists("saved"):
+    with open("saved", "rb") as file:
+        saved = pickle.load(file)
+    print(saved, saved.data, saved.grad, isinstance(saved, Value))
+else:
+    v = Value(2.5)
+    v.grad = 0.5
+    with open("saved", "wb") as file:
+        pickle.dump(v, file)
+    print(Value, Value.__module__, Value.__qualname__, v)
+"""
+
+
+@pytest.mark.parametrize("module", ["value", "net.value", "micrograd.engine"])
+def test_it_is_the_modules_class_by_name_in_print_and_in_pickles(project, module):
+    source = MICROGPT + "\n    def __repr__(self):\n        return f'<{self.data}>'\n"
+    file = module.replace(".", "/") + ".py"
+    project({file: source, "main.py": f"from {module} import Value\n{PICKLE}"})
+    if "." in module:
+        project({os.path.dirname(file) + "/__init__.py": ""})
+    ours = [*TAPEGRAD, *([] if "micrograd" in module else ["--replace", "Value"])]
+    shown = []
+    for commands in ([PYTHON, PYTHON], [ours, PYTHON], [PYTHON, ours], [ours, ours]):
+        done = [call(command, "main.py") for command in commands]
+        shown.append([one.stdout for one in done])
+        said = [one.stderr.count("replaced by tapegrad's Value") for one in done]
+        assert said == [command is ours for command in commands], done
+        os.remove("saved")
+    assert shown == [shown[0]] * 4
+    assert shown[0] == [f"<class '{module}.Value'> {module} Value <2.5>\n", "<2.5> 2.5 0.5 True\n"]
+
+
 def test_tracebacks_through_the_module_are_those_of_the_file(project):
     project({"value.py": MICROGRAD + "\n\ndef fail():\n    return 1 / 0\n", "main.py": "import value\nvalue.fail()\n"})
     python, ours = call(PYTHON, "main.py"), call(TAPEGRAD, "--replace", "value.Value", "main.py")

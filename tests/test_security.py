@@ -73,7 +73,7 @@ def test_every_public_name_has_a_docstring():
 
 def test_only_tapegrad_run_executes_code():
     """`run`, `exchange` and `alias` run the program's files, `sourcefile` compiles them or, by the C API, has the
-    interpreter say why not, and `trial` tries the class that it is to replace; nothing unpickles."""
+    interpreter say why not, `trial` and `extras` try the class that it is to replace; nothing unpickles."""
     found = {}
     for path in SOURCES.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -90,7 +90,11 @@ def test_only_tapegrad_run_executes_code():
                 assert not modules & {"pickle", "marshal", "shelve", "dill", "yaml"}, path
             assert not (isinstance(node, ast.keyword) and node.arg in ("shell", "allow_pickle")), path
     runs = {"run.py": {"exec"}, "exchange.py": {"exec", "compile"}, "alias.py": {"compile"}}
-    assert found == runs | {"sourcefile.py": {"compile"}, "trial.py": {"exec", "eval", "compile"}}
+    assert found == runs | {
+        "sourcefile.py": {"compile"},
+        "trial.py": {"exec", "eval", "compile"},
+        "extras.py": {"eval"},
+    }
 
 
 def test_labels_stay_within_their_quotes_in_dot(Value):

@@ -16,13 +16,15 @@ from tapegrad.trial import ARITHMETIC, EXACT, FAR, ROUGH, close, execute, is_spe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from tapegrad.likeness import Likeness
 
 __all__ = ["obstacles", "try_extras"]
 
 OF_CONTAINERS = {name for kind in (list, set, dict, str) for name in dir(kind) if not name.startswith("_")}
+ARGUMENTS = {0: [""], 1: ["b", "2", "[a, b]"], 2: ["b, 2", "-1, 1"]}
+NUMBERS = (int, float, complex)
 BY_NAME = {"super", "getattr", "hasattr"}
 
 
@@ -65,9 +67,12 @@ def try_extras(it: Likeness, theirs: Any) -> Iterator[str]:
     for name, method in ours.items():
         setattr(Value, name, method)
     try:
-        for name, method in it.extras.items():
+        for name, method in [*it.extras.items()]:
             why = tried(name, theirs) if not name.startswith("_") else ""  # those are tried by what uses them
-            if why:
+            if why and it.may_go(method):
+                it.left_out.append(name)
+                del it.extras[name]
+            elif why:
                 yield f"method {name} (line {method.lineno}): tapegrad's Value has none of this name, and {why}"
     finally:
         for name in ours:
@@ -77,38 +82,36 @@ def try_extras(it: Likeness, theirs: Any) -> Iterator[str]:
 
 
 def tried(name: str, theirs: Any) -> str:
-    method: Any = inspect.getattr_static(theirs, name)
-    calls: list[tuple[str, Callable[[Any, Any], Any]]] = [(f"a.{name}()", lambda v, _: getattr(v, name)())]
-    if isinstance(method, property):
-        calls = [(f"a.{name}", lambda v, _: getattr(v, name))]
-    elif needs_argument(getattr(theirs, name), is_static=isinstance(method, staticmethod)):
-        calls = [
-            (f"a.{name}(b)", lambda v, other: getattr(v, name)(other)),
-            (f"a.{name}(2)", lambda v, _: getattr(v, name)(2)),
-        ]
+    """Why a method is not the same on both, or nothing."""
+    calls = expressions(name, theirs)
     is_tried = False
-    for shown, call in calls:
+    for call in calls:
         for point in (*EXACT, *ROUGH, *FAR):
-            for of_inner in (False, True):
-                x, y = (outcome(cls, call, point, of_inner) for cls in (theirs, Value))
+            for receiver in ("a", "(a * b + a)"):
+                expression = call.replace("a.", f"{receiver}.", 1)
+                x, y = (outcome(cls, expression, point) for cls in (theirs, Value))
                 if isinstance(x, str):
                     continue
                 is_tried = True
                 if isinstance(y, str) and y in ARITHMETIC and any(map(is_special, x)):
                     continue
                 if isinstance(y, str) or not all(alike(p, q) for p, q in zip_longest(x, y, fillvalue=())):
-                    shown = shown.replace("a.", "(a * b + a).", 1) if of_inner else shown
-                    return f"with ours it does something else: {shown} at a, b = {point} gives {x}, with ours {y}"
-    every = " and ".join(shown for shown, _ in calls)
-    return "" if is_tried else f"it cannot be tried: {every} fail{'s' * (len(calls) == 1)}"
+                    return f"with ours it does something else: {expression} at a, b = {point} gives {x}, with ours {y}"
+    return "" if is_tried else f"it cannot be tried: {' and '.join(calls)} fail{'s' * (len(calls) == 1)}"
 
 
-def needs_argument(method: Callable[..., Any], is_static: bool) -> bool:
-    parameters = [*inspect.signature(method).parameters.values()][not is_static :]
-    return any(p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters)
+def expressions(name: str, theirs: Any) -> list[str]:
+    """The calls of a method that are tried; arguments that have defaults are left out."""
+    method: Any = inspect.getattr_static(theirs, name)
+    if isinstance(method, property):
+        return [f"a.{name}"]
+    parameters = [*inspect.signature(getattr(theirs, name)).parameters.values()]
+    given = [p for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    arguments = ARGUMENTS.get(len(given) - (not isinstance(method, staticmethod)), ())
+    return [f"a.{name}({x})" for x in arguments]
 
 
-def outcome(cls: Any, call: Callable[[Any, Any], Any], point: tuple[float, float], of_inner: bool) -> list[Any] | str:
+def outcome(cls: Any, expression: str, point: tuple[float, float]) -> list[Any] | str:
     """What a call gives and does to a graph, before and after another sweep; the name of the exception that it raises.
 
     Results that cannot be compared count as an exception.
@@ -117,9 +120,10 @@ def outcome(cls: Any, call: Callable[[Any, Any], Any], point: tuple[float, float
         a, b = map(cls, point)
         c = a * b + a
         c.backward()
-        result = call(c if of_inner else a, b)
+        result = eval(expression.replace("(a * b + a)", "c"), {"a": a, "b": b, "c": c})
         found = [*flat(result, cls), *flat([a, b, c], cls)]
-        (result if isinstance(result, cls) else c).backward()
+        several: list[Any] = [*result] if isinstance(result, list | tuple) else [result]
+        next((v for v in several if isinstance(v, cls)), c).backward()
         return [*found, *flat(result, cls), *flat((a, b, c), cls)]
     except RecursionError:
         raise
@@ -129,9 +133,9 @@ def outcome(cls: Any, call: Callable[[Any, Any], Any], point: tuple[float, float
 
 def flat(x: Any, cls: Any) -> list[Any]:
     """A result as a list of numbers and texts; Values in a list are in the order of their numbers, as in a set."""
-    if isinstance(x, cls):
+    if isinstance(x, cls) and isinstance(x.data, NUMBERS):
         return ["Value", x.data, x.grad]
-    if x is None or isinstance(x, str | bool | int | float | complex):
+    if x is None or isinstance(x, (str, *NUMBERS)):
         return [x]
     if not isinstance(x, list | tuple | set | frozenset | dict):
         raise TypeError(f"a {type(x).__name__} is not compared")

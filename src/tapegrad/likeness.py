@@ -78,6 +78,7 @@ class Likeness:
         self.outside += self.elsewhere
         self.extras: dict[str, ast.FunctionDef] = {}
         self.obstacles: dict[str, str] = {}
+        self.left_out: list[str] = []  # public methods
         self.take_over()
         for look in LOOKS:
             self.differences += look(self)
@@ -86,6 +87,8 @@ class Likeness:
                 self.differences += try_out(self)
             except Exception as error:  # of the program's own class
                 self.differences.append(f"it cannot be tried: {type(error).__name__}: {error}")
+        if self.left_out:
+            self.remarks.append(f"nothing but the class itself uses {', '.join(self.left_out)}: left out")
 
     def may_go(self, method: ast.FunctionDef) -> bool:
         """Whether nothing but the class itself knows of a method, so that it is not missed."""
@@ -366,7 +369,11 @@ def look_at_methods(it: Likeness) -> Iterator[str]:
             if not is_identity(method):
                 yield f"method {name} (line {method.lineno}): Values of ours are compared and hashed by identity"
         elif not it.ours_has(name):
-            if name not in it.extras and not it.may_go(method):
+            if name in it.extras:
+                continue
+            if it.may_go(method):
+                it.left_out += [name] * (not name.startswith("_"))
+            else:
                 yield (
                     f"method {name} (line {method.lineno}): tapegrad's Value has none of this name, and it cannot go "
                     f"with the class: {it.obstacles[name]}"
