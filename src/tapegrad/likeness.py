@@ -394,7 +394,9 @@ def look_at_attributes(it: Likeness) -> Iterator[str]:
             yield f"it never sets the attribute {name}"
     for name, line in set_in.items():
         if name not in ATTRIBUTES and (it.used_outside(name) or (not name.startswith("_") and it.may_look_at(name))):
-            yield f"its attribute {name} (line {line}) is not one of ours: {' '.join(ATTRIBUTES)}"
+            use = next(it.uses(name), None)
+            who = f"{it.at(use)} uses it" if use else "the program prints it, or looks at attributes by computed names"
+            yield f"its attribute {name} (line {line}) is not one of ours ({' '.join(ATTRIBUTES)}), and {who}"
 
 
 def look_at_names(it: Likeness) -> Iterator[str]:
