@@ -227,6 +227,9 @@ def test_what_other_files_do_with_the_class_counts(project):
     refused("--replace=value:Value", "main.py", reasons=["helper.py:3 calls it with name=, a name that ours"])
     project({"helper.py": "def f(x):\n    def Value(name): return name\n    return Value(name='x')\n"})
     assert call(TAPEGRAD, "--replace=value:Value", "main.py").stdout == "x\n"
+    elsewhere = "from fractions import Fraction as Value\ndef f(x): return Value(numerator=1)\n"
+    project({"helper.py": elsewhere})
+    assert call(TAPEGRAD, "--replace=value:Value", "main.py").stdout == "1\n"
     project({"main.py": "from value import Value as V\nprint(V(data=1.0, name='x'))\n"})
     refused("--replace=V", "main.py", reasons=["main.py:2 calls it with name="])
 

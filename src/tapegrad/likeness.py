@@ -141,6 +141,10 @@ class Likeness:
     def used_outside(self, attribute: str) -> bool:
         return any(True for _ in self.uses(attribute))
 
+    def is_seen(self, attribute: str) -> bool:
+        """Whether the program looks at this attribute of its own class, which may have none: then by `getattr`."""
+        return any(attribute in self.attributes or isinstance(n, ast.Call) for n in self.uses(attribute))
+
     def may_look_at(self, attribute: str) -> bool:
         """Whether the program may read attributes of a Value by names that are not in its text, or shows this one."""
         shows = [n for name, method in self.methods.items() if name in SHOWN for n in ast.walk(method)]

@@ -271,31 +271,33 @@ def elsewhere(source: Source, name: str, main: Source) -> dict[str, ast.Module]:
 
     In their trees the class is called what it is called in its own file, and no other class is.
     """
-    own = [main, *own_modules(main)] if is_own(main.filename) else beneath(os.getcwd(), name, is_defined=False)
+    if is_own(main.filename):
+        again = parsed(main.module, main.filename, main.text, main.package)  # its tree stays as it is
+        own = [*filter(None, [again]), *own_modules(main)]
+    else:
+        path = os.path.relpath(source.filename).removesuffix(".py").removesuffix(f"{os.sep}__init__")
+        parts = {*path.split(os.sep)}  # of the modules' names, wherever sys.path begins
+        found = beneath(os.getcwd(), name, is_defined=False)
+        own = [s for s in found if any(parts & {*module.split("."), *names} for module, names in imports(s))]
     others = {other.key(): other for other in own if other.key() != source.key()}
-    return {other.filename: Renaming(other, source, name).renamed() for other in others.values()}
+    return {other.filename: Renaming(other, source, name).visit(other.tree) for other in others.values()}
 
 
 class Renaming(ast.NodeTransformer):
-    """A file's tree in which what `other` knows the class `name` of `source` by is the class's own name."""
+    """Changes the tree of a file: what `other` knows the class `name` of `source` by becomes the class's own name."""
 
     def __init__(self, other: Source, source: Source, name: str) -> None:
         self.other: Source = other
         self.place: tuple[str, str] = (source.key(), name)
         self.name: str = name.rpartition(".")[2]
         self.known: dict[str, str | None] = {}
-        self.imported: set[str] = set()  # all names; `possible` those of which an own file may know the class
-        self.possible: set[str] = {self.name}
-        for n in ast.walk(other.tree):
-            if isinstance(n, ast.Import | ast.ImportFrom):
-                names = {(alias.asname or alias.name).partition(".")[0] for alias in n.names}
-                self.imported |= names
-                if isinstance(n, ast.Import) or is_own(origin(absolute(n, other))):
-                    self.possible |= names
-
-    def renamed(self) -> ast.Module:
-        tree = parsed(self.other.module, self.other.filename, self.other.text)
-        return self.visit(tree.tree) if tree else self.other.tree
+        self.possible: set[str] = set()  # names that are imported, but not from elsewhere
+        self.foreign: set[str] = set()
+        top = source.module.partition(".")[0]
+        for module, names in imports(other):
+            spec = find(module.partition(".")[0])
+            is_foreign = spec is not None and not is_own(spec.origin) and module.partition(".")[0] != top
+            (self.foreign if is_foreign else self.possible).update(names)
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
         name = self.name_of(node.id)
@@ -316,18 +318,21 @@ class Renaming(ast.NodeTransformer):
 
     def meant(self, words: str) -> str | None:
         head, _, attribute = words.partition(".")
-        if head not in self.possible and not attribute:
-            return None
-        places = resolve(self.other, words)
+        is_imported = head in self.possible or (not attribute and "*" in self.possible)
+        places = resolve(self.other, words) if is_imported else []
         if any((place.key(), inner) == self.place for place, inner in places):
             return self.name
-        is_local = not attribute and not self.imported & {head, "*"}
-        return f"another {words}" if places or is_local else None
+        is_another = bool(places) or head in self.foreign or (not attribute and not is_imported)
+        return f"another {words}" if is_another and words.rpartition(".")[2] == self.name else None
 
 
-def origin(module: str) -> str | None:
-    spec = find(module) if module else None
-    return spec and spec.origin
+def imports(source: Source) -> Iterator[tuple[str, list[str]]]:
+    """The modules that a program's import statements name, and the names that it has of each."""
+    for n in ast.walk(source.tree):
+        if isinstance(n, ast.Import):
+            yield from ((alias.name, [alias.asname or alias.name.partition(".")[0]]) for alias in n.names)
+        elif isinstance(n, ast.ImportFrom):
+            yield absolute(n, source), [alias.asname or alias.name for alias in n.names]
 
 
 def is_own(filename: str | None) -> bool:

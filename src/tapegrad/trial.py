@@ -350,7 +350,7 @@ def returned(it: Likeness, theirs: Any) -> Iterator[str]:
 
 def visible_graph(it: Likeness, theirs: Any) -> Iterator[str]:
     """Where the program looks at nodes, they are the same."""
-    names = [name for name in ("_op", "_prev", "_children", "_local_grads") if it.used_outside(name)]
+    names = [name for name in ("_op", "_prev", "_children", "_local_grads") if it.is_seen(name)]
     instance = theirs(1.0) * theirs(2.0)
     for name in ("_prev", "_children"):
         if not hasattr(instance, name):
@@ -367,7 +367,7 @@ def visible_graph(it: Likeness, theirs: Any) -> Iterator[str]:
         x, y = (picture(cls, expression, names) for cls in (theirs, Value))
         if x and y and x != y:
             other.append(f"{expression} is {x}, ours {y}")
-    if other and it.line_that_decides_by_op:
+    if other and "_op" in names and it.line_that_decides_by_op:
         yield f"{it.line_that_decides_by_op} decides by `_op`, and the nodes differ: {'; '.join(other[:4])}"
     elif other:
         it.remarks.append(f"the program looks at {', '.join(names)}, and nodes differ: {'; '.join(other[:4])}")
