@@ -1,8 +1,9 @@
 """Whether a class in a program is a scalar autograd value like ours, so that ours can stand in for it.
 
-Two looks at it. First the text: the form of the constructor, the methods and attributes, and that no method reaches
-for anything but arithmetic, so that nothing is lost with it and trying it out does nothing else. Then a trial: the
-class alone is executed, and the same small expressions are evaluated on it and on ours.
+Two looks at it. First the text, here: the form of the constructor, the methods and attributes, that no method reaches
+for anything but arithmetic, so that nothing is lost with it and trying it out does nothing else, and what the rest of
+the program does with it. Then a trial (trial.py): the class alone is executed, and the same small expressions are
+evaluated on it and on ours.
 """
 
 from __future__ import annotations
@@ -10,90 +11,221 @@ from __future__ import annotations
 import ast
 import builtins
 import inspect
-import math
 
 from tapegrad.engine import Value
+from tapegrad.extras import decorators, obstacles
+from tapegrad.standin import SHOWS, statement
+from tapegrad.trial import TRIALS, UNARY, try_out
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Any, TypeAlias
-
-    Parameter: TypeAlias = tuple[set[str], tuple[object, ...]]
+    from collections.abc import Iterator, Mapping
+    from typing import Any
 
 __all__ = ["Likeness"]
 
-# The constructor's parameters after `data`: the names that each may have, and its default.
-CHILDREN: Parameter = {"_children", "children"}, ((), [])
-OP: Parameter = {"_op", "op"}, ("",)
-LOCAL_GRADS: Parameter = {"_local_grads", "local_grads"}, ((), [])
-LABEL: Parameter = {"label"}, ("",)
-FORMS = ([CHILDREN, OP, LABEL], [CHILDREN, LOCAL_GRADS, LABEL])
+# What a parameter of the constructor is for, by its name or by the attribute that it is assigned to.
+ROLES = {
+    "data": "data", "_children": "_children", "children": "_children", "_prev": "_children", "_op": "_op", "op": "_op",
+    "_local_grads": "_local_grads", "local_grads": "_local_grads", "label": "label",
+}  # fmt: skip
+PLACES = [{"data"}, {"_children"}, {"_op", "_local_grads"}, {"label"}]  # of ours
+KEYWORDS = {"data": {"data"}, "_children": {"_children"}, "_op": {"_op", "_local_grads"}, "label": {"label"}}
+TAKES = "ours takes (data, _children, _op, label) and (data, children, local_grads)"
+DEFAULTS: dict[str, tuple[object, ...]] = {
+    "_children": ((), [], None, "set()", "tuple()", "list()"), "_op": ("", None), "_local_grads": ((), [], None),
+}  # fmt: skip
 
 ATTRIBUTES = ["data", "grad", "label", "_backward", "_prev", "_op", "_children", "_local_grads"]
 NEEDED = ["__init__", "__add__", "__mul__", "backward"]
-SHOWN = {"__repr__", "__str__"}  # may differ: what they give is compared and said
+SHOWN = set(SHOWS)  # carried over; may use anything of the program's
+OWN = {name for name in dir(Value) if not name.startswith("__")}  # before anything was carried over
 HARMLESS = {"__slots__", "__array_priority__"}  # assignments in the class body
+AS_ANY_OBJECT = {"__hash__": "object.__hash__", "__eq__": "object.__eq__", "__ne__": "object.__ne__"}
 EFFECTS = {"__import__", "breakpoint", "compile", "delattr", "eval", "exec", "exit", "globals", "input", "locals"} | {
     "open", "print", "quit", "setattr", "vars"
 }  # fmt: skip
+BY_NAME = {"getattr", "hasattr", "setattr", "delattr"}
+MUTATORS = {"add", "append", "clear", "discard", "extend", "insert", "pop", "remove", "reverse", "sort", "update"}
 
 SYMBOLS = {
     "__add__": "+", "__sub__": "-", "__mul__": "*", "__truediv__": "/", "__pow__": "**", "__neg__": "-x",
     "__pos__": "+x", "__abs__": "abs", "__lt__": "<", "__le__": "<=", "__gt__": ">", "__ge__": ">=",
 }  # fmt: skip
-BINARY = {"add": "+", "sub": "-", "mul": "*", "truediv": "/"}
-UNARY = {"__neg__": "-a", "__pos__": "+a", "__abs__": "abs(a)"}
-COMPARED = {"__lt__": "<", "__le__": "<=", "__gt__": ">", "__ge__": ">="}
-
-# What is tried where a class has the method: expressions in the Values a and b.
-TRIALS = {
-    **{f"__{name}__": [f"a {sign} b", f"a {sign} 2", f"a {sign} 0.5"] for name, sign in BINARY.items()},
-    **{f"__r{name}__": [f"2 {sign} a", f"0.5 {sign} a"] for name, sign in BINARY.items()},
-    **{name: [f"a {sign} b"] for name, sign in COMPARED.items()},
-    "__pow__": ["a ** 2", "a ** 3", "a ** -1", "a ** 0.5", "a ** b"],
-    "__rpow__": ["2 ** a"],
-    **{name: [expression] for name, expression in UNARY.items()},
-    "__init__": ["a", "a + a", "a * a", "a * b + a", "(a * b + a) * (a + b)", "twice(a * b + a)"],
-}
-POINTS = [(0.5, -1.25), (-2.0, 3.0), (0.0, 1.0), (2, 3)]
 
 
 class Likeness:
     """How a class compares with ours: `differences` that forbid to replace it, `remarks` that do not."""
 
-    def __init__(self, node: ast.ClassDef, program: ast.Module) -> None:
+    def __init__(self, node: ast.ClassDef, program: ast.Module, others: Mapping[str, ast.Module] | None = None) -> None:
+        """`node` in the file `program`; `others` are the program's other files, which may use it, by their names."""
         self.node: ast.ClassDef = node
         self.program: ast.Module = program
         self.methods: dict[str, ast.FunctionDef] = {n.name: n for n in node.body if isinstance(n, ast.FunctionDef)}
         self.aliases: dict[str, str] = {}
         self.attributes: set[str] = set()
         self.constructor: list[str] = []
+        self.roles: dict[str, str] = roles(self.methods["__init__"]) if "__init__" in self.methods else {}
+        self.imported: dict[str, str] = imports(program)
+        self.constants: dict[str, ast.stmt] = {}
         self.differences: list[str] = []
         self.remarks: list[str] = []
+        self.carried: list[ast.stmt] = []
+        self.facts: dict[str, Any] = {}
+        inside = set(ast.walk(node))
+        self.outside: list[ast.AST] = [n for n in ast.walk(program) if n not in inside]
+        self.elsewhere: dict[ast.AST, str] = {n: name for name, o in (others or {}).items() for n in ast.walk(o)}
+        self.outside += self.elsewhere
+        self.extras: dict[str, ast.FunctionDef] = {}
+        self.obstacles: dict[str, str] = {}
+        self.left_out: list[str] = []  # public methods
+        self.take_over()
         for look in LOOKS:
             self.differences += look(self)
         if not self.differences:
-            self.differences += try_out(self)
+            try:
+                self.differences += try_out(self)
+            except Exception as error:  # of the program's own class
+                self.differences.append(f"it cannot be tried: {type(error).__name__}: {error}")
+        if self.left_out:
+            self.remarks.append(f"nothing but the class itself uses {', '.join(self.left_out)}: left out")
+
+    def may_go(self, method: ast.FunctionDef) -> bool:
+        """Whether nothing but the class itself knows of a method, so that it is not missed."""
+        kinds = decorators(method)
+        name = method.name
+        is_known = name.startswith("__") or self.used_outside(name) or (name[0] != "_" and self.may_look_at(name))
+        return {*kinds} <= {"staticmethod", "classmethod", "property"} and not is_known
+
+    def take_over(self) -> None:
+        """Find the methods that ours has not and that go with the class; what they do is as if outside of it then."""
+        self.attributes = set(self.stores().keys() & ATTRIBUTES)
+        lacking = {name for name in self.methods if name not in SHOWN and not self.ours_has(name)}
+        self.obstacles = obstacles(self, lacking)
+        going = {
+            name for name in lacking - self.obstacles.keys() if not name.startswith("_") or self.used_outside(name)
+        }
+        while going - self.extras.keys():
+            self.extras = {name: method for name, method in self.methods.items() if name in going}
+            used = {n.attr for m in self.extras.values() for n in ast.walk(m) if isinstance(n, ast.Attribute)}
+            going |= used & lacking
+        self.outside += [n for method in self.extras.values() for n in ast.walk(method)]
+
+    def ours_has(self, name: str) -> bool:
+        """Whether ours has this method; of the special ones, those that the trial covers."""
+        return name in TRIALS if name.startswith("__") else name in OWN and callable(getattr(Value, name))
+
+    def stores(self) -> dict[str, int]:
+        """The attributes that its methods set, and the line of each."""
+        found: dict[str, int] = {}
+        for n in ast.walk(self.node):
+            if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store):
+                found.setdefault(n.attr, n.lineno)
+        return found
 
     def has(self, name: str) -> bool:
         return name in self.methods or name in self.aliases
 
+    def at(self, n: Any) -> str:
+        """Where something is, for people."""
+        return f"{self.elsewhere[n]}:{n.lineno}" if n in self.elsewhere else f"line {n.lineno}"
+
+    def uses(self, attribute: str) -> Iterator[ast.AST]:
+        """Where the program reads or writes this attribute of anything, the class itself apart."""
+        names = (attribute, f"_{self.node.name.lstrip('_')}{attribute}")
+        for n in self.outside:
+            by_name = isinstance(n, ast.Call) and name_of(n.func) in BY_NAME and is_text(n.args[1:2], attribute)
+            if by_name or (isinstance(n, ast.Attribute) and n.attr in names):
+                yield n
+
     def used_outside(self, attribute: str) -> bool:
-        """Whether the program reads or writes this attribute of anything, the class itself apart."""
-        inside = set(ast.walk(self.node))
-        return any(
-            isinstance(n, ast.Attribute) and n.attr == attribute and n not in inside for n in ast.walk(self.program)
-        )
+        return any(True for _ in self.uses(attribute))
+
+    def is_seen(self, attribute: str) -> bool:
+        """Whether the program looks at this attribute of its own class, which may have none: then by `getattr`."""
+        return any(attribute in self.attributes or isinstance(n, ast.Call) for n in self.uses(attribute))
+
+    def may_look_at(self, attribute: str) -> bool:
+        """Whether the program may read attributes of a Value by names that are not in its text, or shows this one."""
+        shows = [n for name, method in self.methods.items() if name in SHOWN for n in ast.walk(method)]
+        if any(isinstance(n, ast.Attribute) and n.attr == attribute for n in shows):
+            return True
+        called = [n for n in self.outside if isinstance(n, ast.Call)]
+        computed = [
+            x for n in called if name_of(n.func) in BY_NAME for x in n.args[1:2] if not isinstance(x, ast.Constant)
+        ]
+        return bool(computed) or self.used_outside("__dict__") or any(name_of(n.func) == "vars" for n in called)
+
+    def calls(self, method: str) -> Iterator[ast.Call]:
+        """The calls of a method of this name outside the class."""
+        for n in self.outside:
+            if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute) and n.func.attr == method:
+                yield n
+
+    def lines_that_use_result(self, method: str) -> list[str]:
+        alone = {n.value for n in self.outside if isinstance(n, ast.Expr)}
+        return [self.at(n) for n in self.calls(method) if n not in alone]
+
+    @property
+    def derived(self) -> list[str]:
+        """The lines where the program derives classes from it."""
+        bases = [(n, base) for n in self.outside if isinstance(n, ast.ClassDef) for base in n.bases]
+        return [self.at(n) for n, base in bases if name_of(base) == self.node.name]
+
+    @property
+    def builds(self) -> list[str]:
+        """The lines outside the class that make nodes with operands."""
+        made: list[ast.AST] = [
+            n for n in self.constructions() if "_children" in passed(n, self.constructor, self.roles)
+        ]
+        stored = [n for name in ("_prev", "_children", "_backward", "_local_grads") for n in self.uses(name)]
+        made += [n for n in stored if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store)]
+        return list(dict.fromkeys(self.at(n) for n in made))
+
+    def constructions(self) -> Iterator[ast.Call]:
+        """The calls of the class outside it, and those of its constructor by classes derived from it."""
+        for n in self.outside:
+            if isinstance(n, ast.Call) and name_of(n.func) == self.node.name:
+                yield n
+            elif isinstance(n, ast.ClassDef) and any(name_of(base) == self.node.name for base in n.bases):
+                for call in ast.walk(n):
+                    if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("super().__init__"):
+                        yield call
+
+    @property
+    def line_that_decides_by_op(self) -> str:
+        for n in self.outside:
+            if isinstance(n, ast.Compare | ast.Subscript | ast.Match | ast.Dict):
+                parts = [n.subject] if isinstance(n, ast.Match) else list(ast.iter_child_nodes(n))
+                if any(isinstance(p, ast.Attribute) and p.attr == "_op" for p in parts):
+                    return self.at(n)
+        return ""
+
+    def is_harmless(self, method: ast.FunctionDef) -> bool:
+        """Whether a method uses nothing but builtins without effects, `math`, constants and the class itself."""
+        return not any(strangers(self, method))
+
+    def stand_in(self) -> ast.stmt:
+        """The statement that puts ours in the place of the class."""
+        return statement(self.node, [*self.carried, *self.extras.values()], self.facts)
+
+    def kept(self) -> dict[str, str]:
+        """What each method says that goes with the class, and with the constants that there are."""
+        constants = [*map(ast.dump, self.constants.values())]
+        shows = {name: "".join(map(ast.dump, self.carried)) for name in SHOWS if self.carried}
+        return shows | {name: "".join([ast.dump(m), *constants]) for name, m in self.extras.items()}
 
     def seen(self) -> str:
         """The features that were seen, in words."""
         names = [*self.methods, *self.aliases]
         operators = [SYMBOLS[name] for name in SYMBOLS if name in names]
         methods = [name for name in names if not name.startswith("_")]
+        kept = [name for name in SHOWS if any(name in ast.unparse(n).split("\n")[0] for n in self.carried)]
+        kept += self.extras
         return (
             f"constructor ({', '.join(self.constructor)}); attributes {' '.join(sorted(self.attributes))}; "
             f"operators {' '.join(operators)}; methods {' '.join(methods)}"
+            + (f"; kept {' '.join(kept)}" if kept else "")
         )
 
 
@@ -105,106 +237,227 @@ def look_at_body(it: Likeness) -> Iterator[str]:
     for decorator in it.node.decorator_list:
         yield f"it has a decorator, @{ast.unparse(decorator)}"
     for name in NEEDED:
-        if not any(isinstance(n, ast.FunctionDef) and n.name == name for n in it.node.body):
+        if name not in it.methods:
             yield f"it has no {name}"
     for n in it.node.body:
         documentation = isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant)
         if documentation or isinstance(n, ast.Pass | ast.FunctionDef) or (isinstance(n, ast.AnnAssign) and not n.value):
             continue
-        names = [t.id for t in n.targets if isinstance(t, ast.Name)] if isinstance(n, ast.Assign) else []
-        if names and isinstance(n, ast.Assign) and isinstance(n.value, ast.Name) and n.value.id in it.methods:
-            it.aliases.update(dict.fromkeys(names, n.value.id))
+        names, value = assigned(n)
+        if names and isinstance(value, ast.Name) and value.id in it.methods:
+            it.aliases.update(dict.fromkeys(names, value.id))
+        elif value is not None and all(is_default(it, name, value) for name in names):
+            continue
         elif not names or not HARMLESS.issuperset(names):
             yield f"line {n.lineno} of its body is neither a method nor another name for one: {first_line(n)}"
 
 
+def assigned(n: ast.stmt) -> tuple[list[str], ast.expr | None]:
+    """The names that a statement assigns to, and what."""
+    if isinstance(n, ast.Assign):
+        return [t.id for t in n.targets if isinstance(t, ast.Name)], n.value
+    if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name):
+        return [n.target.id], n.value
+    return [], None
+
+
+def is_default(it: Likeness, name: str, value: ast.expr) -> bool:
+    """Whether an assignment in the class body does nothing that is seen: __init__ always sets the attribute anew."""
+    if name in AS_ANY_OBJECT:
+        return ast.unparse(value) == AS_ANY_OBJECT[name]
+    init = it.methods.get("__init__")
+    if init is None or name not in ATTRIBUTES or isinstance(constant(value), ast.expr):
+        return False
+    of_class = [n for n in it.uses(name) if isinstance(n, ast.Attribute) and name_of(n.value) == it.node.name]
+    return name in {target.attr for target, _ in sets_attributes(init)} and not of_class
+
+
+def sets_attributes(init: ast.FunctionDef) -> Iterator[tuple[ast.Attribute, ast.expr]]:
+    """The attributes that a method always sets on its first argument, and to what."""
+    me = [*init.args.posonlyargs, *init.args.args][0].arg
+    for n in init.body:
+        targets = n.targets if isinstance(n, ast.Assign) else [n.target] if isinstance(n, ast.AnnAssign) else []
+        value = n.value if isinstance(n, ast.Assign | ast.AnnAssign) else None
+        for target in targets:
+            pairs = [(target, value)]
+            if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+                pairs = list(zip(target.elts, value.elts, strict=False))
+            for t, v in pairs:
+                if isinstance(t, ast.Attribute) and v is not None and name_of(t.value) == me:
+                    yield t, v
+
+
+def roles(init: ast.FunctionDef) -> dict[str, str]:
+    """What each parameter of a constructor is for, where that is known."""
+    names = parameters(init)
+    found = {name: ROLES[name] for name in names if name in ROLES}
+    for target, value in sets_attributes(init):
+        used = [n.id for n in ast.walk(value) if isinstance(n, ast.Name) and n.id in names]
+        if len(set(used)) == 1 and target.attr in ROLES:
+            found.setdefault(used[0], ROLES[target.attr])
+    return found
+
+
+def parameters(init: ast.FunctionDef) -> list[str]:
+    """All but the first, which is the Value itself."""
+    a = init.args
+    return [p.arg for p in [*a.posonlyargs, *a.args]][1:] + [p.arg for p in a.kwonlyargs]
+
+
+def passed(call: ast.Call, names: list[str], roles: dict[str, str]) -> dict[str, str]:
+    """The roles of what a call of the constructor passes, and the names of the parameters."""
+    given = {roles.get(name, name): name for name, _ in zip(names, call.args, strict=False)}
+    if any(isinstance(x, ast.Starred) for x in call.args):
+        given |= {roles.get(name, name): name for name in names}
+    return given | {roles.get(k.arg, k.arg): k.arg for k in call.keywords if k.arg is not None}
+
+
 def look_at_constructor(it: Likeness) -> Iterator[str]:
-    """Its parameters are `data` and the first few of one of the forms that ours takes."""
+    """Whatever the program passes to it, it passes in a place and by a name that ours has."""
     init = it.methods.get("__init__")
     if init is None:
         return
     a = init.args
     given = [p.arg for p in [*a.posonlyargs, *a.args]][1:]
     it.constructor = given
-    extra = [p.arg for p in (a.vararg, *a.kwonlyargs, a.kwarg) if p]
-    if not given or given[0] != "data":
-        yield f"its constructor's first argument is not `data` (line {init.lineno})"
+    where = f"(line {init.lineno})"
+    if not given or it.roles.get(given[0]) != "data":
+        yield f"its constructor's first argument is not `data` {where}"
         return
-    form = max(FORMS, key=lambda form: sum(name in names for name, (names, _) in zip(given[1:], form, strict=False)))
-    known = [name for name, (names, _) in zip(given[1:], form, strict=False) if name in names]
-    unknown = [name for name in given[1:] if name not in known] + extra
-    if unknown:
+    various = [p.arg for p in (a.vararg, a.kwarg) if p]
+    if various:
+        yield f"its constructor has arguments that ours does not take there {where}: {', '.join(various)}; {TAKES}"
+    only = [p.arg for p in a.kwonlyargs if it.roles.get(p.arg) not in (None, "label")]
+    if only:
         yield (
-            f"its constructor has arguments that ours does not take there (line {init.lineno}): {', '.join(unknown)}; "
-            "ours takes (data, _children, _op, label) and (data, children, local_grads)"
+            f"its constructor's {', '.join(only)} {'are' if len(only) > 1 else 'is'} keyword-only {where}; ours takes "
+            "them by position: (data, _children, _op, label) or (data, children, local_grads)"
         )
+    if len(a.defaults) < len(given) - 1:
+        yield f"its constructor's arguments need defaults, all but `data` {where}"
         return
-    if len(a.defaults) != len(given) - 1:
-        yield f"its constructor's arguments need defaults, all but `data` (line {init.lineno})"
-        return
-    for name, default, (_, values) in zip(given[1:], a.defaults, form, strict=False):
-        if not any(constant(default) == value for value in values):
-            yield f"its constructor's argument {name} has the default {ast.unparse(default)}, ours {values[0]!r}"
+    defaults = dict(zip(given[-len(a.defaults) :] if a.defaults else [], a.defaults, strict=False))
+    for name, default in defaults.items():
+        role = it.roles.get(name, "")
+        accepted = DEFAULTS.get(role)
+        value = constant(default)
+        if isinstance(value, ast.expr):
+            value = ast.unparse(value)
+        if accepted is None or (any(value == x for x in accepted) and not (value is None and it.used_outside(role))):
+            continue
+        yield f"its constructor's argument {name} has the default {ast.unparse(default)}, ours {accepted[0]!r}"
+    strange: dict[str, str] = {}
+    for call in it.constructions():
+        if not call.args and not call.keywords and len(a.defaults) == len(given):
+            yield f"{it.at(call)} calls it without arguments; ours needs `data`"
+        for i, _ in enumerate(call.args[: len(given)]):
+            if i >= len(PLACES) or it.roles.get(given[i]) not in PLACES[i]:
+                strange.setdefault(given[i], it.at(call))
+        for keyword in call.keywords:
+            word = keyword.arg
+            if word is not None and it.roles.get(word) not in KEYWORDS.get(word, ()):
+                yield f"{it.at(call)} calls it with {word}=, a name that ours does not have"
+    if strange:
+        lines = ", ".join(f"{name} (passed in {line})" for name, line in strange.items())
+        yield f"its constructor has arguments that ours does not take there {where}: {lines}; {TAKES}"
 
 
 def look_at_methods(it: Likeness) -> Iterator[str]:
-    """Ours has all of its methods, with the same arguments; private ones may go if nothing else calls them."""
+    """Ours has all of its methods, with the same arguments; others go with it, or may go if nothing else calls them."""
     for name, method in it.methods.items():
         if name in SHOWN or name == "__init__":
             continue
-        if method.decorator_list:
-            yield f"method {name} (line {method.lineno}) has a decorator, @{ast.unparse(method.decorator_list[0])}"
+        if method.decorator_list and name not in it.extras and not it.may_go(method):
+            yield f"method {name} (line {method.lineno}) has a decorator, @{decorators(method)[0]}"
         elif name in ("__eq__", "__ne__", "__hash__"):
             if not is_identity(method):
                 yield f"method {name} (line {method.lineno}): Values of ours are compared and hashed by identity"
-        elif not ours_has(name):
-            if not name.startswith("_") or name.startswith("__") or it.used_outside(name):
-                yield f"method {name} (line {method.lineno}): tapegrad's Value has none of this name"
-        elif not same_arguments(method, name):
+        elif not it.ours_has(name):
+            if name in it.extras:
+                continue
+            if it.may_go(method):
+                it.left_out += [name] * (not name.startswith("_"))
+            else:
+                yield (
+                    f"method {name} (line {method.lineno}): tapegrad's Value has none of this name, and it cannot go "
+                    f"with the class: {it.obstacles[name]}"
+                )
+        elif not same_arguments(it, method, name):
             given = ast.unparse(method.args)
             yield f"method {name} (line {method.lineno}) takes other arguments than tapegrad's: {given}"
     for name in it.aliases:
-        if not ours_has(name):
+        if not it.ours_has(name) and name not in SHOWN:
             yield f"method {name}: tapegrad's Value has none of this name"
 
 
 def look_at_attributes(it: Likeness) -> Iterator[str]:
-    """The attributes that its methods set are those of ours, or private and used nowhere else."""
-    set_in: dict[str, int] = {}
-    for n in ast.walk(it.node):
-        if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store):
-            set_in.setdefault(n.attr, n.lineno)
-    it.attributes = set_in.keys() & ATTRIBUTES
+    """The attributes that its methods set are those of ours, or used nowhere else."""
+    set_in = it.stores()
     for name in ("data", "grad"):
         if name not in set_in:
             yield f"it never sets the attribute {name}"
     for name, line in set_in.items():
-        if name not in ATTRIBUTES and (not name.startswith("_") or it.used_outside(name)):
-            yield f"its attribute {name} (line {line}) is not one of ours: {' '.join(ATTRIBUTES)}"
+        if name not in ATTRIBUTES and (it.used_outside(name) or (not name.startswith("_") and it.may_look_at(name))):
+            use = next(it.uses(name), None)
+            who = f"{it.at(use)} uses it" if use else "the program prints it, or looks at attributes by computed names"
+            yield f"its attribute {name} (line {line}) is not one of ours ({' '.join(ATTRIBUTES)}), and {who}"
 
 
 def look_at_names(it: Likeness) -> Iterator[str]:
-    """Its methods use nothing of the program's but the class itself and `math`, and have no effects of their own."""
-    imported = imports(it.program)
+    """Its methods use nothing of the program's but the class itself, `math` and constants, and have no effects."""
     told: set[str] = set()
     for method in it.methods.values():
         if method.name in SHOWN:
             continue
-        own = bound(method)
-        notes = {id(x) for n in ast.walk(method) for x in annotation(n)}
         for n in ast.walk(method):
             if isinstance(n, ast.Global):
                 yield f"method {method.name} (line {n.lineno}) sets the global {', '.join(n.names)}"
-            if not isinstance(n, ast.Name) or id(n) in notes or n.id in told or n.id == it.node.name:
-                continue
-            source = imported.get(n.id)
-            if source == "math" or (source is None and (n.id in own or n.id in dir(builtins)) and n.id not in EFFECTS):
-                continue
-            told.add(n.id)
-            why = "more than arithmetic, and it would be lost"
-            if source == "numpy":
-                why = "numpy: its data may be arrays, ours are numbers"
-            yield f"method {method.name} (line {n.lineno}) uses {n.id}: {why}"
+        for n, why in strangers(it, method):
+            if n.id not in told:
+                told.add(n.id)
+                yield f"method {method.name} (line {n.lineno}) uses {n.id}: {why}"
+
+
+def strangers(it: Likeness, method: ast.FunctionDef) -> Iterator[tuple[ast.Name, str]]:
+    """The names in a method that stand for more than arithmetic, and why they forbid to leave it out or try it."""
+    own = bound(method)
+    notes = {id(x) for n in ast.walk(method) for x in annotation(n)}
+    for n in ast.walk(method):
+        if not isinstance(n, ast.Name) or id(n) in notes or n.id == it.node.name or n.id in own:
+            continue
+        source = it.imported.get(n.id)
+        if source == "math" or (source is None and n.id in dir(builtins) and n.id not in EFFECTS):
+            continue
+        if source is None and is_constant(it, n.id):
+            continue
+        yield (
+            n,
+            (
+                "numpy: its data may be arrays, ours are numbers"
+                if source == "numpy"
+                else "more than arithmetic, and it would be lost"
+            ),
+        )
+
+
+def is_constant(it: Likeness, name: str) -> bool:
+    """Whether the program gives this name a number, text or tuple of types once, at module level; it is then kept for
+    the trial."""
+    stored = [n for n in ast.walk(it.program) if isinstance(n, ast.Name) and n.id == name and not is_load(n)]
+    statements = [n for n in it.program.body if name in assigned(n)[0]]
+    if len(stored) != 1 or len(statements) != 1:
+        return False
+    value = assigned(statements[0])[1]
+    types = value.elts if isinstance(value, ast.Tuple) else [value]
+    is_types = all(isinstance(t, ast.Name) and t.id in ("int", "float", "bool", "complex") for t in types)
+    if value is None or (not is_types and isinstance(constant(value), ast.expr | list | dict | set)):
+        return False
+    it.constants[name] = statements[0]
+    return True
+
+
+def is_load(n: ast.Name) -> bool:
+    return isinstance(n.ctx, ast.Load)
 
 
 def imports(program: ast.Module) -> dict[str, str]:
@@ -231,127 +484,103 @@ def bound(method: ast.FunctionDef) -> set[str]:
     return names
 
 
-def look_at_calls(it: Likeness) -> Iterator[str]:
-    """The program calls the class with keywords that ours takes too."""
-    accepted = inspect.signature(Value).parameters
-    for n in ast.walk(it.program):
-        if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == it.node.name:
-            for keyword in n.keywords:
-                if keyword.arg is not None and keyword.arg not in accepted and n not in ast.walk(it.node):
-                    yield f"line {n.lineno} calls it with {keyword.arg}=, a name that ours does not have"
+def look_at_rules(it: Likeness) -> Iterator[str]:
+    """Every operation that a method tells from others by its name is made by a method."""
+    methods = [method for name, method in it.methods.items() if name not in SHOWN]
+    rules = [(method, x, how) for method in methods if method.name != "__init__" for x, how in told_apart(method)]
+    apart = {x for _, x, _ in rules}
+    made = [found for method in methods for found in names_made(method, apart)]
+    told: set[str] = set()
+    for method, x, how in rules:
+        if x.value in told or any(is_of(x.value, how, text, is_whole) for text, is_whole in made):
+            continue
+        told.add(x.value)
+        yield (
+            f"method {method.name} (line {x.lineno}) has a rule for nodes named {x.value!r}, which none of its methods "
+            "makes: the program makes them elsewhere, and ours would not know their derivative"
+        )
 
 
-LOOKS = (look_at_body, look_at_constructor, look_at_methods, look_at_attributes, look_at_names, look_at_calls)
+def is_of(rule: str, how: str, text: str, is_whole: bool) -> bool:
+    """Whether a rule may be about a node whose name is `text`, or begins with it."""
+    if how == "in":
+        return rule in text
+    if how == "startswith":
+        return text.startswith(rule) or (not is_whole and rule.startswith(text))
+    return rule == text if is_whole else bool(text) and rule.startswith(text)
 
 
-def try_out(it: Likeness) -> Iterator[str]:
-    """The same expressions on both classes give the same values and gradients, to 9 digits; types may differ."""
-    theirs = execute(it)
-    rounded: list[str] = []
-    typed: list[str] = []
-    for expression in trials(it):
-        for point in POINTS:
-            x: Any = outcome(theirs, expression, point)
-            y: Any = outcome(Value, expression, point)
-            if not isinstance(x, list):
-                if expression in ("a + b", "a * b"):
-                    yield f"trying it, {expression} at a, b = {point} gave {x}"
-                continue  # what it does not do, ours may do
-            if not isinstance(y, list) or not all(map(close, x, y)):
-                what = "the value and the gradients of a, b" if len(x) > 1 else "the result"
-                yield f"it computes something else: {expression} at a, b = {point}: {what} are {x}, with ours {y}"
-                break
-            if x != y and expression not in rounded:
-                rounded.append(expression)
-            if [*map(type, x)] != [*map(type, y)]:
-                typed.append(f"{expression} at {point} has {x}, ours {y}")
-    if rounded:
-        it.remarks.append(f"the last digits may differ: {', '.join(rounded)}")
-    if typed:
-        it.remarks.append(f"ints and floats differ: {typed[0]} (value, then gradients of a, b)")
-    for show in (repr, str):
-        x, y = show(theirs(2.5)), show(Value(2.5))
-        if it.has(f"__{show.__name__}__") and x != y:
-            it.remarks.append(f"{show.__name__}() of one gives {y}, was {x}")
-    if theirs(1.0).grad.__class__ is not Value(1.0).grad.__class__:
-        it.remarks.append(f"grad begins as {Value(1.0).grad!r}, was {theirs(1.0).grad!r}")
+def told_apart(method: ast.FunctionDef) -> Iterator[tuple[Any, str]]:
+    """The texts that comparisons, `match` and dictionaries tell apart, and how: "in" a name, "startswith" or "=="."""
+    for n in ast.walk(method):
+        parts: list[Any] = []
+        how = "=="
+        if isinstance(n, ast.Compare):
+            parts = [n.left, *n.comparators]
+            if isinstance(n.left, ast.Constant) and isinstance(n.ops[0], ast.In | ast.NotIn):
+                how = "in"
+        elif isinstance(n, ast.MatchValue):
+            parts = [n.value]
+        elif isinstance(n, ast.Dict):
+            parts = [key for key in n.keys if key is not None]
+        elif isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute) and n.func.attr == "startswith":
+            parts, how = [*n.args], "startswith"
+        for part in parts:
+            elements: Any = part.elts if isinstance(part, ast.Tuple | ast.List | ast.Set) else [part]
+            for x in elements:
+                if isinstance(x, ast.Constant) and isinstance(x.value, str) and x.value:
+                    yield x, how
 
 
-def execute(it: Likeness) -> Any:
-    """The class alone, with what its program imports of `math`."""
-    math_imports: list[ast.stmt] = []
-    for n in ast.walk(it.program):
-        if isinstance(n, ast.Import):
-            math_imports += [ast.Import([alias]) for alias in n.names if alias.name == "math"]
-        elif isinstance(n, ast.ImportFrom) and n.module == "math":
-            math_imports.append(n)
-    future = ast.ImportFrom("__future__", [ast.alias("annotations")], 0)  # its annotations may name anything
-    tree = ast.fix_missing_locations(ast.Module([future, *math_imports, it.node], []))
-    namespace: dict[str, Any] = {"__name__": "tapegrad.likeness"}
-    exec(compile(tree, "<trial>", "exec", dont_inherit=True), namespace)
-    return namespace[it.node.name]
+def names_made(method: ast.FunctionDef, apart: set[Any]) -> Iterator[tuple[str, bool]]:
+    """The texts that a method passes to calls or assigns; True if that is all of a text, False if its beginning."""
+    for n in ast.walk(method):
+        values: list[ast.expr] = []
+        if isinstance(n, ast.Call):
+            values = [*n.args, *(k.value for k in n.keywords)]
+        elif isinstance(n, ast.Assign):
+            values = [n.value]
+        for value in values:
+            composed = {x for y in ast.walk(value) if isinstance(y, ast.JoinedStr | ast.BinOp) for x in ast.walk(y)}
+            for x in ast.walk(value):
+                if isinstance(x, ast.Constant) and isinstance(x.value, str) and x not in apart:
+                    cut = x.value.replace("%", "{").split("{")[0]
+                    yield (x.value, True) if x not in composed and cut == x.value else (cut, False)
 
 
-def trials(it: Likeness) -> Iterator[str]:
-    for name in [*it.methods, *it.aliases]:
-        if name in TRIALS:
-            yield from TRIALS[name]
-        elif not name.startswith("_") and name != "backward":
-            arguments = inspect.signature(getattr(Value, name)).parameters.values()
-            required = [p for p in arguments if p.default is p.empty][1:]
-            yield f"a.{name}({'b' if required else ''})"
+def look_at_uses(it: Likeness) -> Iterator[str]:
+    """The program does nothing to operands that ours would not see."""
+    for n in it.outside:
+        if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute) and n.func.attr in MUTATORS:
+            of = n.func.value
+            if isinstance(of, ast.Attribute) and of.attr in ("_prev", "_children", "_local_grads"):
+                yield f"{it.at(n)} changes {of.attr} in place; what ours gives is a copy"
 
 
-def outcome(cls: Any, expression: str, point: tuple[float, float]) -> Any:
-    """The value of the expression and the gradients of a and b; the name of the exception, if it raises one."""
-    a, b = map(cls, point)
-    try:
-        y = eval(expression, {"a": a, "b": b, "twice": twice})
-        if y.__class__ is not cls:
-            return [y]
-        y.backward()
-        return name_of_complex(y.data) or [y.data, a.grad, b.grad]
-    except Exception as error:
-        return type(error).__name__
+LOOKS = (look_at_body, look_at_constructor, look_at_methods, look_at_attributes, look_at_names, look_at_rules,
+         look_at_uses)  # fmt: skip
 
 
-def twice(y: Any) -> Any:
-    """y after one sweep; the trial then does the second."""
-    y.backward()
-    return y
-
-
-def name_of_complex(x: object) -> str:
-    """Python's floats leave the reals at a fractional power of a negative number; ours raise there."""
-    return "complex" if isinstance(x, complex) else ""
-
-
-def close(x: Any, y: Any) -> bool:
-    try:
-        return math.isclose(x, y, rel_tol=1e-9, abs_tol=1e-12) or (x != x and y != y)
-    except TypeError:
-        return x is y
-
-
-def same_arguments(method: ast.FunctionDef, name: str) -> bool:
-    """Whether calls that fit their method fit ours: as many required, the others the same."""
+def same_arguments(it: Likeness, method: ast.FunctionDef, name: str) -> bool:
+    """Whether calls that fit their method fit ours: as many required, and of the others those that are passed."""
     a = method.args
-    if a.vararg or a.kwonlyargs or a.kwarg:
+    if a.vararg or a.kwarg or any(default is None for default in a.kw_defaults):
         return False
     theirs = [p.arg for p in [*a.posonlyargs, *a.args]]
-    if name in TRIALS:
-        return len(theirs) == (1 if name in UNARY else 2) and not a.defaults
-    ours = list(inspect.signature(getattr(Value, name)).parameters.values())
     required = len(theirs) - len(a.defaults)
-    if required != sum(p.default is p.empty for p in ours) or len(theirs) > len(ours):
+    if name in TRIALS:
+        return required == (1 if name in UNARY else 2)
+    ours = list(inspect.signature(getattr(Value, name)).parameters.values())
+    if required != sum(p.default is p.empty for p in ours):
         return False
-    optional = zip(theirs[required:], a.defaults, ours[required:], strict=False)
-    return all(n == p.name and constant(d) == p.default for n, d, p in optional)
-
-
-def ours_has(name: str) -> bool:
-    """Whether ours has this method; of the special ones, those that the trial covers."""
-    return name in TRIALS if name.startswith("__") else callable(getattr(Value, name, None))
+    optional = list(zip(theirs[required:], a.defaults, ours[required:], strict=False))
+    if any(constant(default) != p.default for _, default, p in optional):
+        return False
+    most = required - 1 + len(optional)
+    able = len(theirs) - 1  # a call with more is one of something else, such as math.exp
+    fit = {n for n, _, p in optional if n == p.name}
+    own = {*theirs[required:], *(p.arg for p in a.kwonlyargs)}
+    return not any(most < len(n.args) <= able or {k.arg for k in n.keywords} & own - fit for n in it.calls(name))
 
 
 def is_identity(method: ast.FunctionDef) -> bool:
@@ -375,3 +604,12 @@ def constant(node: ast.expr) -> object:
 
 def first_line(node: ast.stmt) -> str:
     return ast.unparse(node).splitlines()[0]
+
+
+def name_of(n: ast.AST) -> str:
+    """The last part of a dotted name."""
+    return n.id if isinstance(n, ast.Name) else n.attr if isinstance(n, ast.Attribute) else ""
+
+
+def is_text(arguments: list[ast.expr], text: str) -> bool:
+    return any(isinstance(x, ast.Constant) and x.value == text for x in arguments)
