@@ -1,6 +1,5 @@
 """Lists, buffers and graphs that are changed while the core reads them: it has taken what it needs before."""
 
-import contextlib
 import gc
 import random
 import signal
@@ -16,7 +15,7 @@ import pytest
 
 import tapegrad as tg
 from tapegrad.format import HEADER, MAGIC, from_bytes
-from tapegrad.graph import Graph, from_tape, to_tape
+from tapegrad.graph import Graph, from_tape
 from tapegrad.program import Job, Lanes, Program
 from tapegrad.tape import tape
 
@@ -93,38 +92,12 @@ def test_a_finalizer_that_changes_a_list_of_nodes(collecting, change):
         assert g.evaluate(np.ones(2))[:3] == [1.0, 1.0, 2.0]
 
 
-def test_a_dict_of_choices_that_changes_the_tape_and_itself():
-    """`selects` is looked into by number: keys that compare by code of their own run it."""
-    x, y = tg.Value(1.0), tg.Value(2.0)
-    start = len(tape)
-    z = x * y + x
-    end = len(tape)
-
-    class Key:
-        def __hash__(self):
-            return end
-
-        def __eq__(self, other):
-            selects.clear()
-            [tg.Value(k) + 1 for k in range(100)]
-            return False
-
-    selects = {Key(): (1, 2, 3)}
-    with contextlib.suppress(ValueError, KeyError):
-        from_tape([start - 1, start], [end], start - 1, selects)
-    assert z.data == 3.0
-    g = graph_of()
-    selects = {Key(): (1, 2, 3)}
-    made = to_tape(g, [start - 1, start], [2], selects)
-    assert len(made) == 1
-
-
 def test_origins_are_a_copy():
     """Nothing that the core goes by can be changed from outside."""
     x = tg.Value(1.0)
     _y = x * 2.0
     last = len(tape)
-    g, nodes, _ = from_tape([last - 2], [last], last - 2, {}, True)
+    g, nodes, _ = from_tape([last - 2], [last], last - 2, True)
     g.origins.clear()
     assert len(g.origins) == g.size
     assert len(g.reverse(nodes, [g.new_number(1.0)], [0])) == 1

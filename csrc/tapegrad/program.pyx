@@ -400,7 +400,7 @@ cdef class Program:
         """Compute the outputs at x into out, without allocating; None, or (guard, outcome) of the first guard that comes
         out differently, where out is not to be used."""
         cdef int32_t failed
-        cdef double outcome
+        cdef double outcome = 0.0
         if x.shape[0] != self.inputs or out.shape[0] != self.out_count:
             raise ValueError(f"a program of {self.inputs} inputs and {self.out_count} outputs was given arrays of "
                              f"{x.shape[0]} and {out.shape[0]}")
@@ -818,7 +818,7 @@ cdef class Job:
                   const int64_t[::1] indices, list outs not None):
         cdef int64_t k
         cdef int wide = len(lanes.wide)
-        cdef double outcome                 # the program of what is shared has no guards
+        cdef double outcome = 0.0           # the program of what is shared has no guards
         gc_untrack(self)                    # see Program
         if len(columns) != wide or len(outs) != lanes.outputs or shared.shape[0] != lanes.inputs or size < 0:
             raise ValueError("columns, outs or shared inputs do not fit the program")
