@@ -119,8 +119,8 @@ MAKERS = {
     "set_children": (1, ALL, lambda d, w, n: (d.k(), d.ks())),
     "set_local_grads": (1, ALL, lambda d, w, n: (d.k(), (d.x(), d.x()), d.of_number(w, n))),
     "set_op": (1, ALL, lambda d, w, n: (d.k(), d.rng.choice(["", "mine"]))),
-    "set_data": (2, ALL, lambda d, w, n: (d.k(), d.x(), (d.coin() and d.of_number(w, n)) or ())),
-    "set_grad": (1, ALL, lambda d, w, n: (d.k(), d.x(), (d.coin() and d.of_number(w, n)) or ())),
+    "set_data": (2, ALL, lambda d, w, n: (d.k(), d.x(), d.of_number(w, n) if d.coin() else ())),
+    "set_grad": (1, ALL, lambda d, w, n: (d.k(), d.x(), d.of_number(w, n) if d.coin() else ())),
     "again": (1, ALL, lambda d, w, n: (d.k(), d.x(), d.rng.choice([None, d.ks()]))),
     "set_attribute": (7, ALL, lambda d, w, n: (d.k(), d.rng.choice(NAMES), d.rng.choice(THINGS), d.k(), d.end(n))),
     "set_inner_attribute": (2, ALL, lambda d, w, n: (d.k(), d.rng.choice(NAMES), d.rng.choice(THINGS[:9]), d.end(n))),
@@ -136,7 +136,7 @@ MAKERS = {
     "look": (2, ALL, lambda d, w, n: (d.k(),)),
     "look_deep": (2, ALL, lambda d, w, n: (d.k(),)),
     "walk_into": (3, ALL, lambda d, w, n: (d.k(),)),
-    "compare": (1, ALL, lambda d, w, n: (d.k(), d.x(), (d.coin() and d.of_number(w, n)) or ())),
+    "compare": (1, ALL, lambda d, w, n: (d.k(), d.x(), d.of_number(w, n) if d.coin() else ())),
     "backward": (6, ALL, lambda d, w, n: (d.k(),)),
     "backward_by_hand": (1, ALL, lambda d, w, n: (d.k(),)),
     "drop": (6, ALL, lambda d, w, n: (d.k(),)),
@@ -273,10 +273,9 @@ def inconsistencies(world):
     if len(set(places) - {0}) < len(places) - places.count(0):
         found.append("two Values stand for one node")
     for v, place in zip(held.values(), places, strict=True):
-        if place and (
-            place > len(rows) or not rows[place - 1][6] or bits(rows[place - 1][4] * 1.0) != bits(v.data * 1.0)
-        ):
-            found.append(f"a live Value's row is {rows[place - 1] if place <= len(rows) else None}, not {v!r}")
+        row = rows[place - 1] if 0 < place <= len(rows) else None
+        if place and (row is None or not row[6] or bits(row[4] * 1.0) != bits(v.data * 1.0)):
+            found.append(f"a live Value's row is {row}, not {v!r}")
     for n, (place, _, a, b, *_) in enumerate(rows):
         if place != n + 1 or not 0 <= a <= place or not 0 <= b <= place:
             found.append(f"row {n + 1} is {rows[n]}")
