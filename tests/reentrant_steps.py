@@ -21,8 +21,9 @@ import tapegrad as tg
 from tapegrad import reference, value
 from tapegrad.tape import tape
 
+# a NameError comes from closures that the collector has cleared
 EXPECTED = (ArithmeticError, ValueError, TypeError, AttributeError, RuntimeError, LookupError, MemoryError,
-            ReferenceError, pickle.PicklingError)  # fmt: skip
+            ReferenceError, NameError, pickle.PicklingError)  # fmt: skip
 MOST_VALUES = 10  # that an actor keeps
 MOST_ACTS = 400  # steps of triggers in a program
 DEEPEST = 6  # triggers within triggers
@@ -282,6 +283,7 @@ class World:
         self.acts = self.ends = self.depth = 0
         self.over = self.draining = False
         self.turns, self.running = [], []
+        self.revived = False  # whether some Values may be such that the collector is clearing
         self.names = []
         self.dicts, self.sure, self.leaked = [], [], []
         self.main = Actor(self, [self.V(1.5), self.V(2)])
@@ -355,6 +357,7 @@ class Actor:
 
     def at(self, k):
         if self.mine and k & 1:
+            self.world.revived = True
             return self.mine[(k >> 1) % len(self.mine)]
         if not self.values:
             self.values.append(self.world.V(1.25))
@@ -592,12 +595,15 @@ class Actor:
     def clear_dict(self, k):
         if self.world.dicts:
             self.world.dicts[k % len(self.world.dicts)].clear()
+            self.world.sure.clear()
 
     def surely(self, k, mark):
         """An attribute that must be there to the end."""
         v, name = self.at(k), f"sure{mark}"
         setattr(v, name, mark)
-        self.world.sure.append((v, name, mark))
+        # unless the program's own __setattr__ has done something else, or the collector is at what has been revived
+        if getattr(v, name, None) == mark and not self.world.revived:
+            self.world.sure.append((v, name, mark))
 
     def look_into_dict(self, k):
         vars(self.at(k))
@@ -659,10 +665,12 @@ class Actor:
     def upgrade(self, k):
         """Keep what a weak reference still gives."""
         if self.weak:
+            self.world.revived = True
             self.keep(self.weak[k % len(self.weak)]())
 
     def resurrect(self):
         for v in self.mine:
+            self.world.revived = True
             self.keep(v)
 
     def cycle(self, build_steps, attributes, end_steps, times):
@@ -753,6 +761,18 @@ class Actor:
         elif name == "__mul__":
             cls.__rmul__ = lambda self, other: self * other
 
+    def patch_in_sum(self, reduction, ks, where, name, kind, steps):
+        """A sum whose iterator patches an operator on the way."""
+
+        def items():
+            for n, k in enumerate(ks):
+                if n == where:
+                    self.patch(name, kind, steps)
+                yield self.at(k)
+
+        core = self.world.core
+        self.answer(core.dot(items(), self.all_at(ks)) if reduction == "dot" else getattr(core, reduction)(items()))
+
     def unpatch(self):
         self.world.unpatch()
 
@@ -839,6 +859,18 @@ class Actor:
                 return
             if not math.isclose(right, got, rel_tol=1e-9):
                 self.world.fault(f"recorded {kinds} at {point}: {got}, not {right}")
+
+    def churn(self):
+        """Make garbage: whatever the program's threads are in the middle of, it goes."""
+        if self.world.is_reference or value._recorder() is not None:
+            return
+        at_first = tape.compact()
+        below = value._leaves([1.0] * 3000)
+        above = value._leaves([2.0])
+        below.clear()
+        left = tape.compact() - len(above)
+        if left > at_first + 1000:
+            self.world.fault(f"{left - at_first} nodes of garbage stay on the tape")
 
     def fork(self):
         """A child that must be able to reclaim its nodes."""
