@@ -282,6 +282,7 @@ class World:
         self.log, self.wrong = [], []
         self.acts = self.ends = self.depth = 0
         self.over = self.draining = False
+        self.patching = True
         self.turns, self.running = [], []
         self.revived = False  # whether some Values may be such that the collector is clearing
         self.names = []
@@ -294,6 +295,7 @@ class World:
 
     def restore(self):
         """Take back what concerns more than this program."""
+        self.patching = False  # nor do triggers that this sets off
         self.unpatch()
         gc.set_threshold(700, 10, 10)
         tape.max_nodes = 2**31 - 3
@@ -743,6 +745,8 @@ class Actor:
 
     def patch(self, name, kind, steps):
         cls = self.world.V
+        if not self.world.patching:
+            return
         before = getattr(cls, name, None)
         trigger = Trigger(self, steps, 3)
         text = "x" * len(self.values) * 8
