@@ -103,11 +103,18 @@ class Draw:
         )
         return (*build, *self.end(depth + 1, 2)), self.small(32), (*look, *self.end(depth + 1, 2)), times
 
+    def thread(self, where, depth):
+        """Steps of a thread; half of the threads stop in the middle of a sweep."""
+        if self.coin():
+            return self.some(where, max(depth, 1), 4)
+        inside = (("hand_over",), *self.some(where, max(depth, 1)))
+        return ("closure", (-1,), inside, 1, self.coin(), ()), ("backward", -1), *self.some(where, depth + 1)
+
     def after_garbage(self, where, depth):
         """Its arguments: any step, or one that makes an attribute while the garbage sets one on the same Value."""
         if self.coin() or depth > 1:
             build, end, step = self.end(max(depth, 1), 3), self.end(depth), self.step(where, depth + 1)
-            return 1 + self.small(8), build, self.small(8), end, step
+            return self.small(16), build, self.small(8), end, step
         k = self.rng.choice((-1, -2))
         step = self.rng.choice((
             ("look_into_dict", k),
@@ -116,7 +123,7 @@ class Draw:
             ("copy", k),
             ("wrap_backward", k, ()),
         ))  # fmt: skip
-        return 1 + self.small(3), (), 0, (("surely", k, self.mark()), *self.end(depth + 1, 1)), step
+        return self.small(10), (), 0, (("surely", k, self.mark()), *self.end(depth + 1, 1)), step
 
     def step(self, where, depth):
         names, weights = TABLE[where, depth > 0]
@@ -204,7 +211,7 @@ MAKERS = {
     "recorded_numbers": (0.15, (W,), lambda d, w, n: (tuple(d.rng.choices(RECORDED, k=2)), 1.5)),
     "churn": (0.3, (C, W), lambda d, w, n: ()),
     "fork": (0.02, (W,), lambda d, w, n: ()),
-    "thread": (0.3, (C, N, W), lambda d, w, n: (d.some(w, max(n, 1), 4),)),
+    "thread": (0.3, (C, N, W), lambda d, w, n: (d.thread(w, n),)),
     "resume": (1, (C, N, W), lambda d, w, n: (d.k(),)),
     "hand_over": (3, (C, N, W), lambda d, w, n: ()),
     "stop": (0.5, ALL, lambda d, w, n: ()),
@@ -270,9 +277,7 @@ def problem(steps, compared):
                 break
     for world in worlds:
         world.finish()
-    gc.disable()
     found += inconsistencies(worlds[0])
-    gc.enable()
     for world in worlds:
         world.clear()
     gc.collect()
@@ -303,6 +308,7 @@ def inconsistencies(world):
     if len({id(v) for v in fresh}) < 5 or [v.data for v in fresh] != [n + 0.5 for n in range(5)]:
         found.append(f"two live Values are one: {fresh}")
     held = {id(v): v for v in [*world.main.values, *world.hidden.values, *fresh]}
+    gc.disable()
     rows = tape.rows()
     places = [value._index_of(v) for v in held.values()]
     if len(set(places) - {0}) < len(places) - places.count(0):
@@ -314,6 +320,7 @@ def inconsistencies(world):
     for n, (place, _, a, b, *_) in enumerate(rows):
         if place != n + 1 or not 0 <= a <= place or not 0 <= b <= place:
             found.append(f"row {n + 1} is {rows[n]}")
+    gc.enable()
     return found
 
 

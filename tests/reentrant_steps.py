@@ -694,18 +694,20 @@ class Actor:
         finally:
             world.ends -= 1
 
-    def after_garbage(self, threshold, build_steps, attributes, end_steps, step):
-        """A step in which the collector's turn comes soon, with garbage that has something to do."""
+    def after_garbage(self, allocations, build_steps, attributes, end_steps, step):
+        """A step in which the collector runs after so many allocations, with garbage that has something to do."""
         gc.disable()
         try:
             self.cycle(build_steps, attributes, end_steps, 1)
-            gc.set_threshold(threshold)
+            kept = [{} for _ in range(100)]  # those that CPython has for reuse: to take them is no allocation
+            gc.set_threshold(gc.get_count()[0] + allocations)
         finally:
             gc.enable()
         try:
             self.run((step,), self.mine)
         finally:
             gc.set_threshold(700)
+            kept.clear()
 
     def collect(self, generation):
         gc.collect(generation)
@@ -908,6 +910,7 @@ class Actor:
     def thread(self, steps):
         if len(self.world.turns) < 3:
             self.world.turns.append(Turn(self, steps))
+            self.world.turns[-1].resume()
 
     def resume(self, k):
         waiting = [turn for turn in self.world.turns if turn.waiting and not turn.ended]
