@@ -237,6 +237,11 @@ def is_compared(seed):
     return seed % 2 == 0 and not is_raw(seed)
 
 
+def revives(seed):
+    """Whether a program revives what is about to go."""
+    return seed // 2 % 2 == 0
+
+
 def is_raw(seed):
     """Whether Value.__new__ is replaced in a program's process, for good: CPython does not take that back."""
     return seed // BLOCK % 8 == 7
@@ -259,13 +264,14 @@ def make_raw():
     value.Value.__new__ = new
 
 
-def problem(steps, compared):
-    """What is wrong after these steps, or None; a crash is for whoever runs the process."""
+def problem(steps, seed):
+    """What is wrong after these steps, or None; a crash is for whoever runs the process. The seed tells their kind."""
+    compared = is_compared(seed)
     gc.collect()
     before = tape.compact()
-    worlds = [World("compiled", compared)]
+    worlds = [World("compiled", compared, revives(seed))]
     if compared:
-        worlds.append(World("reference", compared))
+        worlds.append(World("reference", compared, revives(seed)))
     found = []
     for n, step in enumerate(steps):
         outcomes = [world.main.outcome(step) for world in worlds]
@@ -343,7 +349,7 @@ def work(first, last, steps_wanted):
         faulthandler.dump_traceback_later(SECONDS, exit=True)
         os.write(1, b"%d\n" % seed)
         steps = draw_steps(seed)
-        found = problem(steps, is_compared(seed))
+        found = problem(steps, seed)
         if found:
             print(f"wrong: {found}", flush=True)
             return 1
@@ -375,7 +381,7 @@ def run_given_steps(seed):
     if is_raw(seed):
         make_raw()
     faulthandler.dump_traceback_later(SECONDS, exit=True)
-    found = problem(ast.literal_eval(sys.stdin.read()), is_compared(seed))
+    found = problem(ast.literal_eval(sys.stdin.read()), seed)
     if found:
         print(f"wrong: {found}")
     return 1 if found else 0

@@ -15,7 +15,6 @@ import os
 import pickle
 import signal
 import threading
-import types
 import warnings
 import weakref
 
@@ -59,7 +58,7 @@ class Trigger:
             self.left -= 1
             world.ends += 1
             try:
-                self.actor.run(self.steps, mine if self.sees_mine else ())
+                self.actor.run(self.steps, mine if self.sees_mine and world.revives else ())
             except StopError:
                 if not world.compared:
                     raise
@@ -262,38 +261,53 @@ class Turn:
         self.go.acquire()
 
 
-# ---- functions that CPython cannot call ----
+# ---- what a sweep calls ----
 
 
-def is_cleared(function):
-    """Whether the collector has cleared a function, or one in its closure, that something has revived.
+class Pull:
+    """A function of a node's own, as an object.
 
-    To call it is a segmentation fault of CPython's own (3.11 to 3.13 at least), with no Value about.
+    In programs that revive what the collector is at, functions will not do: to call one that has been cleared is a
+    segmentation fault of CPython's own (3.11 to 3.13 at least), with no Value about.
     """
-    if not isinstance(function, types.FunctionType):
-        return False
-    if function.__closure__ is None:
-        return bool(function.__code__.co_freevars)
-    for cell in function.__closure__:
-        try:
-            if is_cleared(cell.cell_contents):
-                return True
-        except ValueError:  # an empty cell
-            pass
-    return False
+
+    def __init__(self, *captured):
+        self.captured = captured
+
+    def __call__(self):
+        children, seen, trigger, ends = self.captured
+        for c in children:
+            c.grad += 0.5 * seen.grad
+        trigger()
+        return ends
+
+    def __reduce__(self):
+        raise TypeError("as of a function")
 
 
-def reaches_cleared(root):
-    """Whether a sweep from this Value would call such a function."""
-    todo, seen = [root], set()
-    while todo:
-        v = todo.pop()
-        if id(v) not in seen:
-            seen.add(id(v))
-            if is_cleared(v._backward):
-                return True
-            todo += v._children
-    return False
+class Wrapped(Pull):
+    def __call__(self):
+        trigger, before = self.captured
+        trigger()
+        before()
+
+
+def pull_function(children, seen, trigger, ends):
+    def backward():
+        for c in children:
+            c.grad += 0.5 * seen.grad
+        trigger()
+        return ends
+
+    return backward
+
+
+def wrapped_function(trigger, before):
+    def wrapped():
+        trigger()
+        before()
+
+    return wrapped
 
 
 # ---- actors ----
@@ -308,13 +322,17 @@ ORIGINALS = {
 
 
 class World:
-    """One core with a program that runs on it; `compared`: what the program sees is the same on both cores."""
+    """One core with a program that runs on it.
 
-    def __init__(self, core_name, compared):
+    compared  whether what the program sees is the same on both cores
+    revives   whether it revives what is about to go
+    """
+
+    def __init__(self, core_name, compared, revives):
         self.core, self.Sub, self.Dies = CORES[core_name]
         self.V = self.core.Value
         self.is_reference = core_name == "reference"
-        self.compared = compared
+        self.compared, self.revives = compared, revives
         self.log, self.wrong = [], []
         self.acts = self.ends = self.depth = 0
         self.over = self.draining = False
@@ -527,14 +545,8 @@ class Actor:
         ends = Ends(self.at_ends(end_steps)) if end_steps else None
         out = self.world.V(0.25 + sum(c.data for c in children if abs(c.data) < 1e3), children, "own")
         seen = out if itself else self.world.V(0.5)
-
-        def backward():
-            for c in children:
-                c.grad += 0.5 * seen.grad
-            trigger()
-            return ends
-
-        out._backward = backward
+        pull = Pull if self.world.revives else pull_function
+        out._backward = pull(children, seen, trigger, ends)
         self.keep(out)
 
     def local_grads(self, ks, xs):
@@ -545,13 +557,8 @@ class Actor:
 
     def wrap_backward(self, k, steps):
         v, trigger = self.at(k), Trigger(self, steps, 2)
-        before = v._backward
-
-        def wrapped():
-            trigger()
-            before()
-
-        v._backward = wrapped
+        wrapped = Wrapped if self.world.revives else wrapped_function
+        v._backward = wrapped(trigger, v._backward)
 
     def set_prev(self, k, ks, steps, where):
         self.at(k)._prev = self.items([j * 5 + 1 for j in ks], steps, where, 0.0)
@@ -671,14 +678,10 @@ class Actor:
     # ---- sweeps ----
 
     def backward(self, k):
-        v = self.at(k)
-        if not self.world.revived or not reaches_cleared(v):
-            v.backward()
+        self.at(k).backward()
 
     def backward_by_hand(self, k):
-        v = self.at(k)
-        if not self.world.revived or not is_cleared(v._backward):
-            v._backward()
+        self.at(k)._backward()
 
     # ---- ends ----
 
@@ -706,7 +709,7 @@ class Actor:
 
     def upgrade(self, k):
         """Keep what a weak reference still gives."""
-        if self.weak:
+        if self.weak and self.world.revives:
             self.world.revived = True
             self.keep(self.weak[k % len(self.weak)]())
 
@@ -862,7 +865,7 @@ class Actor:
             return v * 1.0
 
         tg.record(f)(x)
-        self.world.leaked += found
+        self.world.leaked += [v for v in found if isinstance(v, self.world.V)]  # or operators are patched
 
     def look_at_leaked(self):
         for v in self.world.leaked:
