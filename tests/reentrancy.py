@@ -96,12 +96,12 @@ class Draw:
         """The arguments of a cycle; half of them are chains with a closure, whose end looks at the dying ones."""
         times = 1 + self.small(2)
         if self.coin() or depth > 1:
-            return self.end(max(depth, 1), 5), self.small(32), self.end(depth), times
+            return self.end(max(depth, 1), 5), self.small(64), self.end(depth), times
         build = (("leaf", self.x()), ("closure", (-1,), (), 1, self.coin(), ()), ("binary", "__mul__", -1, None, 3.0))
         look = tuple(
             ("weakref", 2 * self.small(4) + 1, (("upgrade", self.k()), *self.end(depth + 1, 3)), 1) for _ in range(2)
         )
-        return (*build, *self.end(depth + 1, 2)), self.small(32), (*look, *self.end(depth + 1, 2)), times
+        return (*build, *self.end(depth + 1, 2)), self.small(64), (*look, *self.end(depth + 1, 2)), times
 
     def thread(self, where, depth):
         """Steps of a thread; half of the threads stop in the middle of a sweep."""
@@ -114,7 +114,7 @@ class Draw:
         """Its arguments: any step, or one that makes an attribute while the garbage sets one on the same Value."""
         if self.coin() or depth > 1:
             build, end, step = self.end(max(depth, 1), 3), self.end(depth), self.step(where, depth + 1)
-            return self.small(16), build, self.small(8), end, step
+            return self.small(16), build, self.small(64), end, step
         k = self.rng.choice((-1, -2))
         step = self.rng.choice((
             ("look_into_dict", k),

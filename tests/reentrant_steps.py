@@ -727,10 +727,11 @@ class Actor:
         world.ends += 1
         try:
             nursery.run(build_steps)
-            held = nursery.values
+            # made after the Values, and in both orders: so the collector clears it after them, in one or the other
+            held = nursery.values[:: -1 if attributes & 32 else 1]
             holder = Holder(nursery.at_ends(end_steps, times), held)
             for n, v in enumerate(held):
-                if attributes >> n & 1:
+                if attributes >> n % 5 & 1:
                     v.note = holder
         except EXPECTED:
             return
