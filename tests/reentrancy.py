@@ -10,14 +10,17 @@ reentrant_steps.py.
 
 import argparse
 import bisect
+import contextlib
 import copy
 import faulthandler
 import gc
 import os
 import pickle
 import random
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 from reentrant_steps import PATCHED, World, bits, everything
@@ -364,9 +367,18 @@ def work(first, last, steps_wanted):
 # ---- processes ----
 
 
-def process(arguments, stdin=None):
-    return subprocess.run([sys.executable, "-X", "faulthandler", __file__, *arguments], input=stdin,
-                          capture_output=True, text=True, errors="replace", check=False)  # fmt: skip
+def process(arguments, stdin=""):
+    """How a process of this script ends: its status and what it wrote; no child of its own outlives it."""
+    command = [sys.executable, "-X", "faulthandler", __file__, *arguments]
+    with tempfile.TemporaryFile("w+") as given, tempfile.TemporaryFile("w+", errors="replace") as out:
+        given.write(stdin)
+        given.seek(0)
+        run = subprocess.Popen(command, stdin=given, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
+        status = run.wait()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(run.pid, signal.SIGKILL)
+        out.seek(0)
+        return subprocess.CompletedProcess(command, status, out.read())
 
 
 def run_steps(steps, seed):
@@ -389,7 +401,7 @@ def run_given_steps(seed):
 
 def kind_of(run):
     """What a finding is like, so that shorter steps show the same one."""
-    text = run.stdout + run.stderr
+    text = run.stdout
     for kind in ("AddressSanitizer: heap-use-after-free", "AddressSanitizer", "runtime error", "Fatal Python error",
                  "nodes are left", "compiled and reference", "wrong:"):  # fmt: skip
         if kind in text:
@@ -438,7 +450,7 @@ def finding(first, last, steps_wanted=10**12, shrink=True):
     if run.returncode == 0 and lines and lines[-1].startswith("steps "):
         return int(lines[-1].split()[1]), None
     seed = max((int(line) for line in lines if line.isdigit()), default=first)
-    told = [line for line in lines if not line.isdigit()][:20] + run.stderr.splitlines()[:60]
+    told = [line for line in lines if not line.isdigit()][:70]
     text = [f"seed {seed}, status {run.returncode}"]
     if shrink:
         steps, alone = shrunk(draw_steps(seed), seed)
@@ -446,7 +458,7 @@ def finding(first, last, steps_wanted=10**12, shrink=True):
             text.append(f"only after others: python {__file__} --work {first} {seed + 1} {steps_wanted}")
         else:
             text += map(repr, steps)
-            told = alone.stdout.splitlines()[:20] + alone.stderr.splitlines()[:60]
+            told = alone.stdout.splitlines()[:70]
     return 0, "\n".join(text + told)
 
 
