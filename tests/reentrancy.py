@@ -86,6 +86,45 @@ class Draw:
     def maybe(self, where, depth):
         return self.some(where, depth) if self.coin() else ()
 
+    def patch(self, where):
+        """Which method to patch, more often than not an operator that others are made of."""
+        if self.coin():
+            return self.rng.choice(("__add__", "__mul__"))
+        return self.rng.choice(PATCHED if where == W else PATCHED[:6])
+
+    def cycle(self, where, depth):
+        """The arguments of a cycle; half of them are chains with a closure, whose end looks at the dying ones."""
+        times = 1 + self.small(2)
+        if self.coin() or depth > 1:
+            return self.end(max(depth, 1), 5), self.small(32), self.end(depth), times
+        build = (("leaf", self.x()), ("closure", (-1,), (), 1, self.coin(), ()), ("binary", "__mul__", -1, None, 3.0))
+        look = tuple(
+            ("weakref", 2 * self.small(4) + 1, (("upgrade", self.k()), *self.end(depth + 1, 3)), 1) for _ in range(2)
+        )
+        return (*build, *self.end(depth + 1, 2)), self.small(32), (*look, *self.end(depth + 1, 2)), times
+
+    def thread(self, where, depth):
+        """Steps of a thread; half of the threads stop in the middle of a sweep."""
+        if self.coin():
+            return self.some(where, max(depth, 1), 4)
+        inside = (("hand_over",), *self.some(where, max(depth, 1)))
+        return ("closure", (-1,), inside, 1, self.coin(), ()), ("backward", -1), *self.some(where, depth + 1)
+
+    def after_garbage(self, where, depth):
+        """Its arguments: any step, or one that makes an attribute while the garbage sets one on the same Value."""
+        if self.coin() or depth > 1:
+            build, end, step = self.end(max(depth, 1), 3), self.end(depth), self.step(where, depth + 1)
+            return self.small(16), build, self.small(8), end, step
+        k = self.rng.choice((-1, -2))
+        step = self.rng.choice((
+            ("look_into_dict", k),
+            ("set_attribute", k, "note", "list", k, ()),
+            ("set_attribute", k, "note", "number", k, ()),
+            ("copy", k),
+            ("wrap_backward", k, ()),
+        ))  # fmt: skip
+        return self.small(10), (), 0, (("surely", k, self.mark()), *self.end(depth + 1, 1)), step
+
     def step(self, where, depth):
         names, weights = TABLE[where, depth > 0]
         name = names[bisect.bisect(weights, self.rng.random() * weights[-1])]
@@ -147,10 +186,8 @@ MAKERS = {
     "look_at_weak_containers": (1, ALL, lambda d, w, n: ()),
     "upgrade": (2, LATE, lambda d, w, n: (d.k(),)),
     "resurrect": (1, LATE, lambda d, w, n: ()),
-    "cycle": (4, ALL, lambda d, w, n: (
-        d.end(max(n, 1), 5), d.rng.randrange(32), d.end(n), 1 + d.small(2))),
-    "after_garbage": (4, ALL, lambda d, w, n: (
-        1 + d.small(8), d.end(max(n, 1), 3), d.rng.randrange(8), d.end(n), d.step(w, n + 1))),
+    "cycle": (4, ALL, lambda d, w, n: d.cycle(w, n)),
+    "after_garbage": (4, ALL, lambda d, w, n: d.after_garbage(w, n)),
     "collect": (2, ALL, lambda d, w, n: (d.small(3),)),
     "threshold": (0.5, ALL, lambda d, w, n: (d.rng.choice([1, 1, 2, 5, 700]),)),
     "compact": (2, ALL, lambda d, w, n: ()),
@@ -160,8 +197,10 @@ MAKERS = {
     "deepcopy": (1, ALL, lambda d, w, n: (d.ks(),)),
     "pickle": (0.7, ALL, lambda d, w, n: (d.ks(),)),
     "patch": (1.5, (C, W), lambda d, w, n: (
-        d.rng.choice(PATCHED if w == W else PATCHED[:6]), d.rng.choice(["acts", "acts", "first", "text"]),
-        d.some(w, n))),
+        d.patch(w), d.rng.choice(["acts", "acts", "first", "text"]), d.some(w, n))),
+    "patch_in_sum": (1, (C, W), lambda d, w, n: (
+        d.rng.choice(["sum", "prod", "dot"]), d.ks(4) + d.ks(), d.small(), d.patch(w),
+        d.rng.choice(["acts", "first", "text", "text"]), d.some(w, n))),
     "unpatch": (1, (C, W), lambda d, w, n: ()),
     "set_class": (1, LATE, lambda d, w, n: (d.k(), d.coin())),
     "raw": (1, LATE, lambda d, w, n: (d.coin(),)),
@@ -170,17 +209,20 @@ MAKERS = {
     "leak": (0.2, LATE, lambda d, w, n: ((), 2.0)),
     "look_at_leaked": (0.3, LATE, lambda d, w, n: ()),
     "recorded_numbers": (0.15, (W,), lambda d, w, n: (tuple(d.rng.choices(RECORDED, k=2)), 1.5)),
+    "churn": (0.3, (C, W), lambda d, w, n: ()),
     "fork": (0.02, (W,), lambda d, w, n: ()),
-    "thread": (0.3, (C, N, W), lambda d, w, n: (d.some(w, max(n, 1), 4),)),
+    "thread": (0.3, (C, N, W), lambda d, w, n: (d.thread(w, n),)),
     "resume": (1, (C, N, W), lambda d, w, n: (d.k(),)),
     "hand_over": (3, (C, N, W), lambda d, w, n: ()),
     "stop": (0.5, ALL, lambda d, w, n: ()),
 }  # fmt: skip
 INSIDE_ONLY = ("hand_over", "stop", "resurrect")
+OUTSIDE_ONLY = ("churn",)
 
 
 def table(where, inside):
-    names = [n for n, maker in MAKERS.items() if where in maker[1] and (inside or n not in INSIDE_ONLY)]
+    others = OUTSIDE_ONLY if inside else INSIDE_ONLY
+    names = [name for name, maker in MAKERS.items() if where in maker[1] and name not in others]
     total, weights = 0.0, []
     for name in names:
         total += MAKERS[name][0]
@@ -235,9 +277,7 @@ def problem(steps, compared):
                 break
     for world in worlds:
         world.finish()
-    gc.disable()
     found += inconsistencies(worlds[0])
-    gc.enable()
     for world in worlds:
         world.clear()
     gc.collect()
@@ -256,7 +296,7 @@ def inconsistencies(world):
     """What the tape and the Values that a program holds say differently."""
     found = []
     for v, name, mark in world.sure:
-        if vars(v).get(name) != mark and world.compared:
+        if vars(v).get(name) != mark:
             found.append(f"the attribute {name} is lost")
     for v in world.leaked:
         try:
@@ -268,6 +308,7 @@ def inconsistencies(world):
     if len({id(v) for v in fresh}) < 5 or [v.data for v in fresh] != [n + 0.5 for n in range(5)]:
         found.append(f"two live Values are one: {fresh}")
     held = {id(v): v for v in [*world.main.values, *world.hidden.values, *fresh]}
+    gc.disable()
     rows = tape.rows()
     places = [value._index_of(v) for v in held.values()]
     if len(set(places) - {0}) < len(places) - places.count(0):
@@ -279,6 +320,7 @@ def inconsistencies(world):
     for n, (place, _, a, b, *_) in enumerate(rows):
         if place != n + 1 or not 0 <= a <= place or not 0 <= b <= place:
             found.append(f"row {n + 1} is {rows[n]}")
+    gc.enable()
     return found
 
 
