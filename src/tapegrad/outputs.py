@@ -27,7 +27,7 @@ NUMBER = re.compile(
     rb"[ \t]*"
 )
 # What a line consists of where python itself changes its text: numbers in brackets, a time of day or a date, a number,
-# words in a row. Each is compared or left out as a whole.
+# words in a row. Parts are compared or left out by themselves: of what is in one, some may be the same by chance.
 PART = re.compile(
     rb"""
       [\[{][^\[\]{}A-Za-z_\x80-\xff]*[\]}]
@@ -37,6 +37,7 @@ PART = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+WORD = re.compile(rb"[\w\x80-\xff]")
 ADDRESS = re.compile(rb" at 0x[0-9A-Fa-f]+")  # as in the repr of most objects
 CHUNK = 1 << 20
 
@@ -196,7 +197,7 @@ class Comparison:
                 self.compare_parts(a, b, c)
             elif not self.judge(a, b, c) and blank(a) != blank(b):
                 spacing = spacing or (i, a, b)
-            elif not (steady or NUMBER.sub(b"", a).strip() or any(not unstable(x, z) for x, z in numbers(a, c))):
+            elif not (steady or WORD.search(NUMBER.sub(b"", a)) or any(not unstable(x, z) for x, z in numbers(a, c))):
                 self.unseen += 1
             if self.differences() > before:
                 self.first = self.first or (i or j, a, b)
