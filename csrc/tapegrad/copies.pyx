@@ -210,9 +210,6 @@ def reduced(Value root not None):
                 attributes_of(root))
     graph = graph_of(root)
     for v in graph:
-        if tape.kind[(<Value>v).index] & LEAKED:
-            raise TypeError("a Value that a recorded function has stored outside cannot be pickled: return it from the "
-                            "function instead")
         place[id(v)] = len(place)
     for v in graph:
         if is_leaf(v):
