@@ -666,6 +666,8 @@ def test_data_assigned_where_it_may_come_before_backward_is_said(write):
     assert "forward" not in replaced(write(CLOSURES + use)).stderr + replaced(write(GRADS + SUM)).stderr
     tried = "y = a * b\na.data += 1\nup = a * b\na.data -= 1\ny.backward()\nprint(up.data, a.grad)\n"
     assert "assigns some" in replaced(write(GRADS + "a, b = Value(2.0), Value(3.0)\n" + tried)).stderr
+    later = "y = a * b\ndef step(): a.data -= 1\ny.backward()\nstep()\nprint(y.data, a.grad)\n"
+    assert "assigns some" in replaced(write(GRADS + "a, b = Value(2.0), Value(3.0)\n" + later)).stderr
 
 
 LEAKY = """

@@ -47,10 +47,10 @@ def look_at_subclasses(it: Likeness) -> Iterator[str]:
             if name in WRITTEN:
                 yield f"{it.at(statement)} defines {name} in {derived.name}, derived from it; ours does not heed that"
     names = {it.node.name, *(n.name for n in family(it))}
-    for name in sorted(WRITTEN):
-        for n in it.uses(name):
-            if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store) and last_name(n.value) in names:
-                yield f"{it.at(n)} sets {name} of the class; ours does not heed that"
+    for n in it.outside:
+        is_store = isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store)
+        if isinstance(n, ast.Attribute) and is_store and n.attr in WRITTEN and last_name(n.value) in names:
+            yield f"{it.at(n)} sets {n.attr} of the class; ours does not heed that"
 
 
 def defined(n: ast.stmt) -> list[str]:
@@ -212,10 +212,12 @@ def stored(n: ast.AST) -> set[str]:
 
 def walk(n: ast.AST) -> Iterator[ast.AST]:
     """A statement and what is in it, but for the functions that it defines, which run at other times."""
-    yield n
-    for child in ast.iter_child_nodes(n):
-        if not isinstance(child, FUNCTIONS):
-            yield from walk(child)
+    todo = [n]
+    while todo:
+        x = todo.pop()
+        if not isinstance(x, FUNCTIONS):
+            yield x
+            todo += reversed([*ast.iter_child_nodes(x)])
 
 
 def last_name(n: ast.AST) -> str:
