@@ -33,6 +33,19 @@ PATCHED = ("__add__", "__mul__", "__neg__", "__pow__", "__truediv__", "backward"
            "__setattr__", "__eq__", "__hash__", "__del__", "__repr__")  # fmt: skip
 
 
+def holds_still():
+    """Whether nodes are held still at the moment: by this thread itself, unless something is wrong."""
+    most, tape.max_nodes = tape.max_nodes, 2**31 - 3
+    at_first = tape.compact()
+    below = value._leaves([1.0] * 5000)
+    above = value._leaves([2.0])
+    below.clear()
+    left = tape.compact()
+    del above
+    tape.max_nodes = max(most, len(tape))
+    return left > at_first + 1 + 100
+
+
 class StopError(RuntimeError):
     """What triggers raise, to end whatever set them off."""
 
@@ -933,7 +946,7 @@ class Actor:
 
     def fork(self):
         """A child that must be able to reclaim its nodes."""
-        if value._recorder() is not None:  # which needs its nodes in the child, too
+        if value._recorder() is not None or holds_still():  # which the child needs too: it goes on there
             return
         for _ in range(3):  # an allocator may hang, if a thread was ending at that moment; under the sanitizers it does
             status = self.forked()
@@ -951,12 +964,7 @@ class Actor:
         if child == 0:
             try:
                 tape.max_nodes = 2**31 - 3
-                at_first = tape.compact()
-                below = value._leaves([1.0] * 5000)
-                above = value._leaves([2.0])
-                below.clear()
-                left = tape.compact()
-                os._exit(left > at_first + len(above) + 100)
+                os._exit(holds_still())
             except BaseException:
                 os._exit(2)
         self.world.over = before

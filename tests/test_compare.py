@@ -19,6 +19,7 @@ NET = """
 import random, sys
 from micrograd.engine import Value
 from micrograd.nn import MLP
+ours = Value.__module__.startswith('tapegrad')
 random.seed(3)
 net = MLP(2, [4, 4, 1])
 def loss():
@@ -124,6 +125,14 @@ print(len(seen), sorted(v._op for v in seen))
     "id": "print(id(object()), hash(object())); print(Value(1))",
     "hashes of str": "print({'a', 'bc', 'def', 'g'}, hash('x'))",
     "times": "import time\nfor k in range(3): print(k, Value(k), f'({time.time():.9f} s)')",
+    "ints that are times": """
+import time
+for k in range(3): print(f"{k}/3 | loss {loss().data:.4f} | {time.perf_counter_ns()} ns {id(loss())}")
+""",
+    "units of times": "import time; print('took', '3 s' if ours else f'1 s {time.perf_counter_ns()} ns')\nprint('end')",
+    "time of day": "import datetime\nprint(datetime.datetime.now(), 'loss', 0.5); print(datetime.datetime.now())",
+    "temporary files": "import tempfile\nprint('loss 0.5, saved to', tempfile.mkdtemp())",
+    "ints without a seed": "random.seed()\nfor k in range(9): print([random.randrange(2) for _ in range(20)], k)",
     "no seed": """
 random.seed()
 net = MLP(2, [4, 1])
@@ -178,6 +187,22 @@ DIFFERENT = {
         "differs from line 2 on",
         "1 number left out: python itself prints something else there",
     ),
+    "beside ints that are times": (
+        "import time; print(f'loss {0.5736 + 0.1 * ours:.4f} ({time.perf_counter_ns()} ns)')",
+        "differs from line 1 on",
+        "text the same; 1 number differs by at most 0.1 (relative)",
+    ),
+    "an int beside ints that are times": (
+        "import time; print(f'{7 + ours} of 10 right, {time.perf_counter_ns()} ns')",
+        "1 line differs in text",
+    ),
+    "an int beside times": ("import time; print(time.perf_counter(), 'right:', 7 + ours)", "1 line differs in text"),
+    "nothing to compare": (
+        "import time\nfor k in range(6): print(time.perf_counter_ns())",
+        "stdout: nothing could be compared\n",
+        "6 lines left out: python itself",
+    ),
+    "no number to compare": ("import time\nprint([time.perf_counter()])", "stdout: nothing could be compared\n"),
     "not UTF-8": ("sys.stdout.buffer.write(b'\\xff' if ours else b'\\xfe')", "differs from line 1 on", "b'\\xff'"),
     "a long line": (
         "print('x' * 1000 + str(ours) + 'x' * 1000)",
@@ -218,6 +243,13 @@ def test_pythons_own_last_digits_are_said():
     assert re.search(
         r"1 number differs by at most 4e-10 \(relative\); python differs from itself by 8e-10\n", done.stderr
     )
+
+
+def test_lines_that_are_left_out_are_not_counted_as_the_same():
+    pytest.importorskip("micrograd")
+    done = compare(OURS + "import time\nprint('same')\nfor k in range(6): print(time.perf_counter_ns())\n")
+    assert done.returncode == 0
+    assert "stdout: text the same, 1 line\n" in done.stderr and "stdout: 6 lines left out: python" in done.stderr
 
 
 def test_lines_are_ignored():
@@ -308,9 +340,19 @@ def test_what_is_added_to_a_file_afterwards_does_not_count(tmp_path):
     "plain, ours, again, result",
     [
         # lines and numbers that python itself changes say nothing, whatever ours are
-        (b"at 12:01\n0.5\n", b"at 12:02\n0.5\n", b"at 12:03\n0.5\n", (0, 0, 1, 0)),
+        (b"at 12:01\n0.5\n", b"at 12:02\n0.5\n", b"at 12:03\n0.5\n", (0, 0, 0, 1)),
+        (b"12:01\n0.5\n", b"12:02\n0.5\n", b"12:03\n0.5\n", (0, 0, 1, 0)),
         (b"0.25 s, loss 0.5\n", b"0.01 s, loss 0.5\n", b"0.26 s, loss 0.5\n", (0, 0, 0, 1)),
         (b"0.25 s, loss 0.5\n", b"0.01 s, loss 0.6\n", b"0.26 s, loss 0.5\n", (0, 1, 0, 1)),
+        (b"loss 0.5 (12 ms)\n", b"loss 0.5 (1 ms)\n", b"loss 0.5 (13 ms)\n", (0, 0, 0, 1)),
+        (b"loss 0.5 (12 ms)\n", b"loss 0.6 (1 ms)\n", b"loss 0.5 (13 ms)\n", (0, 1, 0, 1)),
+        (b"loss 0.5 (12ms)\n", b"loss 0.6 (1ms)\n", b"loss 0.5 (13ms)\n", (0, 1, 0, 1)),
+        (b"loss 0.5 12\n", b"cost 0.5  1\n", b"loss 0.5 13\n", (1, 0, 0, 1)),
+        (b"loss 0.5 by ab\n", b"loss 0.6 by c\n", b"loss 0.5 by def\n", (0, 1, 0, 0)),
+        (b"1,0.5,12\n", b"1,0.6,13\n", b"1,0.5,14\n", (0, 1, 0, 1)),
+        (b"1,0.5,12\n", b"2,0.5,13\n", b"1,0.5,14\n", (1, 0, 0, 1)),
+        (b"7 right, 0.25 s\n", b"8 right, 0.01 s\n", b"7 right, 0.26 s\n", (1, 0, 0, 1)),
+        (b"1 min 3 s, 0.5\n", b"4 s, 0.5\n", b"1 min 2 s, 0.5\n", (0, 0, 1, 0)),
         (b"[0.3, 0]\n", b"[0.4, 0.7]\n", b"[0.5, 0]\n", (0, 0, 1, 0)),
         (b"a\nb\n", b"a\n", b"a\n", (0, 0, 1, 0)),
         (b"a\n", b"a\nb\n", b"a\nb\n", (0, 0, 1, 0)),

@@ -1,9 +1,11 @@
 """Programs that do not compile, or end in odd ways, end under the installed command as they do under `python`."""
 
+import os
 import shutil
 import subprocess
 import sys
 import sysconfig
+from pathlib import Path
 
 import pytest
 
@@ -52,8 +54,11 @@ def fresh_directory(tmp_path, monkeypatch):
     return tmp_path
 
 
-def ending(command, *words):
-    done = subprocess.run([*command, *words], capture_output=True, stdin=subprocess.DEVNULL, timeout=120)
+def ending(command, *words, keep=False, **options):
+    """How it ends; unless it is to `keep` them, without the .pyc files of a run before, which hide warnings."""
+    for folder in [] if keep else list(Path().rglob("__pycache__")):
+        shutil.rmtree(folder)
+    done = subprocess.run([*command, *words], capture_output=True, stdin=subprocess.DEVNULL, timeout=120, **options)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -71,6 +76,17 @@ def test_a_file_that_does_not_compile_ends_as_under_python(fresh_directory, sour
     assert ending(TAPEGRAD, "-m", "program") == ending([sys.executable], "-m", "program")
     if b"Error" in errors:
         assert ending(TAPEGRAD, "--replace", "Value", "program.py") == (status, b"", errors)
+
+
+def test_a_module_that_was_compiled_before_warns_no_more(fresh_directory):
+    (fresh_directory / "program.py").write_bytes(SOURCES["warnings"])
+    caching = {name: x for name, x in os.environ.items() if not name.startswith("PYTHON")}
+    endings = []
+    for command in ([sys.executable], TAPEGRAD):
+        first = ending(command, "-m", "program", env=caching)
+        endings.append([first, ending(command, "-m", "program", keep=True, env=caching)])
+    assert endings[0] == endings[1]
+    assert b"SyntaxWarning" in endings[0][0][2] and endings[0][1][2] == b""
 
 
 def test_a_module_that_does_not_compile_is_shown_where_it_is_imported(fresh_directory):

@@ -107,7 +107,7 @@ STAY = {
 }  # fmt: skip
 
 
-USED = "vars(Value(1))\n"  # so that anything may be used
+USED = "getattr(Value(1), 'da' + 'ta')\n"  # so that anything may be used
 
 
 @pytest.mark.parametrize("method, reason", STAY.values(), ids=STAY.keys())

@@ -494,7 +494,11 @@ TRAPS = {
     ),
     "rules in a set": (changed(NAMED, ('elif v._op == "exp"', 'elif v._op in ("exp", "log")')), "nodes named 'log'"),
     "rules in a dictionary": (
-        changed(NAMED, ("        topo, visited", "        rules = {'sin': math.cos}\n        topo, visited")),
+        changed(
+            NAMED,
+            ("        topo, visited", "        rules = {'sin': math.cos}\n        topo, visited"),
+            ('if v._op == "+":', "if v._op in rules:\n                rules[v._op]\n            elif v._op == '+':"),
+        ),
         "nodes named 'sin'",
     ),
     "rules by match": (
@@ -622,6 +626,187 @@ def test_two_classes_that_print_themselves_differently_are_refused(write):
     said = refused(write(source), names="Value,Scalar")
     assert "py:2: class Value and " in said and "py:67: class Scalar print themselves differently" in said
     assert replaced(write(source + "print(Value(1))\n")).returncode == 0
+
+
+# ---- what the program around the class does ----
+
+DESCENT = """
+for _ in range(3):
+    {}
+    y.backward()
+    for p in (a, b): p.data -= 0.125 * p.grad
+print(y.data, a.grad)
+"""
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "c = a * b\na.data = 10.0\nc.backward()\n",
+        "def f():\n    c = a * b\n    for p in [a]: p.data += 1\n    (c).backward()\n",
+        "y = a * b\n" + DESCENT.format("a.grad = b.grad = 0"),
+    ],
+    ids=["in a row", "in a function", "a loss that is built once"],
+)
+def test_data_assigned_before_backward_is_refused_where_gradients_are_those_of_the_forward(write, use):
+    source = "a, b = Value(2.0), Value(3.0)\n" + use
+    said = refused(write(GRADS + source), "its gradients are those at the numbers of the forward, with ours those at")
+    assert re.search(r"line \d+ calls backward of [cy], which was computed before line \d+ assigns data", said)
+    if "def" not in source:
+        replaced(
+            write(CLOSURES + source + "print(a.grad, b.grad)\n")
+        )  # its gradients are those of the backward, as ours
+
+
+def test_data_assigned_where_it_may_come_before_backward_is_said(write):
+    use = "a, b = Value(2.0), Value(3.0)\n" + DESCENT.format("y = a * b")
+    said = replaced(write(GRADS + use)).stderr
+    assert re.search(r"if data is assigned between a forward and its backward \(line \d+ assigns some\)", said)
+    assert "in a * b, a.exp(), a.log(), a.relu(), a.sigmoid(); --compare shows whether that happens" in said
+    assert "forward" not in replaced(write(CLOSURES + use)).stderr + replaced(write(GRADS + SUM)).stderr
+    tried = "y = a * b\na.data += 1\nup = a * b\na.data -= 1\ny.backward()\nprint(up.data, a.grad)\n"
+    assert "assigns some" in replaced(write(GRADS + "a, b = Value(2.0), Value(3.0)\n" + tried)).stderr
+    later = "y = a * b\ndef step(): a.data -= 1\ny.backward()\nstep()\nprint(y.data, a.grad)\n"
+    assert "assigns some" in replaced(write(GRADS + "a, b = Value(2.0), Value(3.0)\n" + later)).stderr
+
+
+LEAKY = """
+    def {}(self, alpha=0.01, *, beta=1):
+        out = Value(self.data if self.data > 0 else alpha * self.data, (self,), 'leaky')
+        def _backward():
+            self.grad += (1.0 if self.data > 0 else {}) * out.grad
+        out._backward = _backward
+        return out
+"""
+
+
+@pytest.mark.parametrize("passed", ["0.2", "slope"])
+def test_what_the_program_passes_for_arguments_with_defaults_is_tried(write, passed):
+    use = "slope = 0.2\na = Value(-2.0)\nb = a.{}({})\nb.backward()\nprint(b.data, a.grad)\n"
+    ours_has, new = use.format("leaky_relu", passed), use.format("leaky", f"alpha={passed}")
+    refused(
+        write(CLOSURES + LEAKY.format("leaky_relu", "0.01") + ours_has), "something else: a.leaky_relu(0.2) at a, b"
+    )
+    for slope, name, program in (("alpha", "leaky_relu", ours_has), ("0.01", "leaky", new)):
+        replaced(write(CLOSURES + LEAKY.format(name, slope) + program))
+    kind = "    def kind(self, of=None): return 1 if of is None else str(Value)\n"
+    replaced(write(CLOSURES + kind + "print(Value(1).kind())\n"))
+    refused(write(CLOSURES + kind + f"slope = 0\nprint(Value(1).kind({passed}))\n"), "otherwise: a.kind(0.2)"[11:])
+
+
+def test_an_optional_argument_that_cannot_be_tried_is_refused(write):
+    method = "    def read(self, of=None): return self.data if of is None else of[self.data]\n"
+    replaced(write(CLOSURES + method + "print(Value(1).read())\n"))
+    refused(write(CLOSURES + method + "d = {1: 2}\nprint(Value(1).read(d))\n"), "it cannot be tried: a.read(0.2) and")
+
+
+def test_what_comes_out_otherwise_at_nan_and_infinity_is_said(write):
+    said = replaced(write(GRADS + SUM)).stderr  # max(0, nan) is 0
+    assert "at nan and infinity it computes something else: a.relu() at a, b = (nan, 1.0)" in said
+    masked = changed(CLOSURES, ("Value(0 if self.data < 0 else self.data,", "Value(self.data * (self.data > 0),"))
+    assert "something else: a.relu() at a, b = (-inf, 2.0)" in replaced(write(masked + SUM)).stderr
+    assert "infinity" not in replaced(write(CLOSURES + SUM)).stderr
+
+
+def test_an_operation_that_gives_its_operand_is_said(write):
+    source = changed(
+        CLOSURES, ("    def relu(self):\n", "    def relu(self):\n        if self.data > 0: return self\n")
+    )
+    said = replaced(write(source + SUM)).stderr
+    assert "a.relu() at (0.5, -1.25) is a itself, ours a new Value: another backward from it" in said
+    source = changed(CLOSURES, ("self, other): return self + other", "self, o): return self if o == 0 else self + o"))
+    assert "0 + a at (0.5, -1.25) is a itself" in replaced(write(source + SUM)).stderr
+    assert "itself" not in replaced(write(CLOSURES + SUM)).stderr
+
+
+KEEPS = {
+    "a property": "class P(Value):\n    @property\n    def grad(self): return 0\n    @grad.setter\n"
+    "    def grad(self, x): pass\n",
+    "__setattr__": "class P(Value):\n    def __setattr__(self, name, x): super().__setattr__(name, x)\n",
+    "a default": "class Q(Value): pass\nclass P(Q):\n    data = 1\n",
+}
+
+
+@pytest.mark.parametrize("derived", KEEPS.values(), ids=KEEPS.keys())
+def test_a_derived_class_that_has_a_say_in_data_and_gradients_is_refused(write, derived):
+    said = refused(write(CLOSURES + derived + "print(P(2.0).grad)\n"), "in P, derived from it; ours does not heed that")
+    assert said.count("does not heed") == 1
+    refused(write(CLOSURES + "Value.grad = property(lambda self: 0)\n"), "sets grad of the class")
+    replaced(write(CLOSURES + "class P(Value):\n    units: int\n    def double(self): return self * 2\n"
+                   "print(P(2.0).double().data)\n"))  # fmt: skip
+
+
+@pytest.mark.parametrize("read", ["vars(w)", "w.__dict__", "json.dumps([w], default=lambda o: o.__dict__['data'])"])
+def test_a_dictionary_that_may_be_of_a_value_is_refused(write, read):
+    source = f"import json\n{{}}w = Value(2.0)\nprint(str({read})[:0], 1)\n"
+    refused(write(source.format(CLOSURES)), "reads a __dict__, which is that of a Value perhaps")
+    done = call(TAPEGRAD, "--replace=Value", write(source.format(GRADS)))  # has none
+    assert "replaced by tapegrad's Value" in done.stderr
+
+
+def test_dictionaries_of_other_things_are_not_refused(write):
+    replaced(
+        write(
+            "import argparse, math\n"
+            + CLOSURES
+            + SUM
+            + "class Config:\n    def __init__(self):\n        self.rate = 1\n"
+            "    def show(self): return self.__dict__\n"
+            "config = Config()\nargs = argparse.ArgumentParser().parse_args([])\ndef main(args): print(vars(args))\n"
+            "main(args)\nprint(config.show(), vars(config), vars(Config()), 'e' in vars(math), 'relu' in vars(Value))\n"
+            "print(len(vars()) > 3, len(Config.__dict__) > 1)\n"
+        )
+    )
+
+
+def test_attributes_that_ours_has_besides_are_said_where_the_program_asks_for_them(write):
+    ask = "print(1 if hasattr(a, 'relu') or hasattr(Value, 'tanh') or getattr(a, 'exp', None) else 1)\n"
+    said = replaced(write(CLOSURES + SUM + ask)).stderr
+    assert re.search(r"asks whether there is exp \(line \d+\), tanh \(line \d+\): ours has it, the class has not", said)
+    said = replaced(write(CLOSURES + SUM + "print(1 + 0 * hasattr(a, 'ta' + 'nh'))\n")).stderr
+    assert " asks for attributes by computed names: ours has more than the class" in said
+    said = replaced(
+        write("import math\n" + CLOSURES + SUM + "print(hasattr(math, 'exp'), hasattr(a, 'data'))\n")
+    ).stderr
+    assert "asks" not in said
+
+
+def test_texts_that_have_nothing_to_do_with_operations_are_no_rules(write):
+    show = """
+    def info(self, style="short", reduction="mean"):
+        name = "x".strip()
+        if name.startswith("_") or style == "long" or {"wide": 1}.get(style) or reduction in ("sum", "mean"):
+            return "info"
+        return self.data
+"""
+    replaced(write(CLOSURES + show + SUM + "print(a.info())\n"))
+    renamed = changed(NAMED, ("_op=", "kind="), ("self._op = _op", "self.kind = kind"), ("v._op", "v.kind"))
+    refused(write(changed(renamed, ('v.kind == "exp"', 'v.kind == "tanh"'))), "nodes named 'tanh'")
+    step = changed(NAMED, ("            if v._op ==", "            kind = v._op\n            if kind =="),
+                   ('elif v._op == "exp"', 'elif kind.startswith("tan")'))  # fmt: skip
+    refused(write(step), "nodes named 'tan'")
+
+
+def test_a_clamp_is_named_three_times_and_counted(write):
+    clamped = changed(CLOSURES, ("other.data * out.grad", "min(1, other.data) * out.grad"))
+    said = refused(write(clamped))
+    assert said.count("it computes something else") == 3 and re.search(r"  - and \d+ more such difference", said)
+    clamped = changed(CLOSURES, ("self.data = data", "self.data = min(4, data)"))
+    said = refused(write(clamped), "something else: a at a, b = (5.0, 7.0)")
+    assert said.count("it computes something else") == 1
+
+
+def test_refusals_of_two_classes_begin_alike_and_name_the_way_out(write):
+    source = changed(GRADS, ("max(0, self.data)", "max(1, self.data)"))
+    said = refused(write(source + changed(source, ("Value", "Scalar"))), names="Value,Scalar")
+    assert len(re.findall(r"^tapegrad run: .*cannot be replaced", said, re.MULTILINE)) == 2
+    assert said.endswith("leaves a class of the program's own as it is\nnothing was run\n")
+
+
+def test_the_docstring_goes_with_the_class(write):
+    source = changed(CLOSURES, ("class Value:\n", 'class Value:\n    """Mine.\n\n    >>> 1 + 1\n    2\n    """\n'))
+    replaced(write(source + "import doctest\nprint(Value.__doc__, doctest.testmod().failed)\n"))
+    replaced(write(CLOSURES + "print(Value.__doc__)\n"))
 
 
 # ---- pickles ----

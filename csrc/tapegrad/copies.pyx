@@ -4,8 +4,8 @@
 from cpython.object cimport PyObject
 from libc.stdint cimport int32_t
 
-from tapegrad.ops cimport BINARY, CUSTOM, FLOAT, LEAF, PARAM, code, table
-from tapegrad.tape cimport KIND, Extra, Tape, handle, push, push_leaf, room
+from tapegrad.ops cimport BINARY, CUSTOM, FLOAT, LEAF, OP_COUNT, PARAM, code, table
+from tapegrad.tape cimport KIND, LEAKED, Extra, Tape, handle, push, push_leaf, room
 from tapegrad.value cimport (Value, anchor, children_of, custom, extra_of, keep, move_to, need_number, need_numbers,
                              need_values, number, operands, operation)
 
@@ -161,8 +161,16 @@ def copied(Value v not None):
     if extra is not None:
         set_custom(w, extra.children, extra.op, extra.partials,
                    None if extra.backward is BUILT_IN else extra.backward)
+    leak(v, w)
     set_attributes(w, attributes_of(v))
     return w
+
+
+cdef void leak(Value v, Value w) noexcept:
+    """Make w, a copy of v, as unfit to be differentiated as v is."""
+    if tape.kind[v.index] & LEAKED:
+        tape.op[w.index] = CUSTOM
+        tape.kind[w.index] |= LEAKED
 
 
 def deeply_copied(Value root not None, dict memo not None):
@@ -179,6 +187,7 @@ def deeply_copied(Value root not None, dict memo not None):
             memo.setdefault(id(memo), []).append(v)
             made.append((v, w))
     for v, w in made:
+        leak(v, w)
         extra = extra_of(v)
         if extra is not None:
             set_custom(w, None if extra.children is None else copies_of(extra.children, memo), extra.op,
@@ -234,7 +243,7 @@ def _restore_graph(list nodes, root):
             continue
         cls, label, on, constant, data, grad = node[:6]
         op = LEAF if label == "" else code(label.encode())
-        if op < 0 or len(on) != (0 if op == LEAF else 2 if table[op].operands == BINARY else 1):
+        if op < 0 or op >= OP_COUNT or len(on) != (0 if op == LEAF else 2 if table[op].operands == BINARY else 1):
             raise ValueError(f"a pickled Value names an operation {label!r} on {len(on)} operands, which is not known")
         values.append(new_node(cls, op, picked(values, on), constant, data, grad))
     for node, w in zip(nodes, values):

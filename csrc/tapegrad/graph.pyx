@@ -933,10 +933,10 @@ cdef int visit(Graph g, int32_t root, int32_t start, int32_t *place, dict older,
             operand[0] = tape.a[u]
             operand[1] = tape.b[u]
             operand[2] = 0
-            if op == SELECT:                # its operands are the one chosen and the other; before it stands what by
+            if op == SELECT:                # its operands are the one chosen and the other; before it stands by what
                 operand[0] = tape.a[u - 1]
                 operand[1], operand[2] = tape.a[u], tape.b[u]
-                if tape.value[operand[0]] == 0.0:
+                if tape.value[u - 1] == 0.0:
                     operand[1], operand[2] = operand[2], operand[1]
             if v >= 0:
                 if op == LEAF:

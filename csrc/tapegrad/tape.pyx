@@ -428,7 +428,7 @@ cdef class Tape:
         """Tell sweeps and recordings under way where their nodes are now, of which there are `size`."""
         cdef Sweep *s = self.sweeps
         cdef Recording r = latest if self is the_tape else None
-        cdef size_t k
+        cdef size_t k, left = 0
         while s != NULL:
             for k in range(s.order.size):
                 s.order.at[k] = moved[s.order.at[k]]
@@ -441,6 +441,13 @@ cdef class Tape:
         self.looked_at = moved[self.looked_at] if self.looked_at < self.size else size
         for k in range(self.stretch_count):
             self.stretches[k].first = moved[self.stretches[k].first] if self.stretches[k].first < self.size else size
+            if left and (self.stretches[left - 1].first == self.stretches[k].first):
+                left -= 1                   # nothing of it is left
+            if not (left and self.stretches[left - 1].thread == self.stretches[k].thread
+                    and self.stretches[left - 1].recorded == self.stretches[k].recorded):
+                self.stretches[left] = self.stretches[k]
+                left += 1
+        self.stretch_count = left
 
     # ---- recordings under way: who pushes what ----
 
@@ -464,19 +471,20 @@ cdef class Tape:
             if last.thread == thread and last.first < self.size and self.looked_at <= self.size:
                 return 0
         recorded = self.recorder() is not None
-        self.recorders_changed = False
         while self.stretch_count and self.stretches[self.stretch_count - 1].first >= self.size:
             self.stretch_count -= 1         # all that was in it has been popped
         self.looked_at = min(self.looked_at, self.size)
         if self.stretch_count:
             last = &self.stretches[self.stretch_count - 1]
             if last.thread == thread and last.recorded == recorded:
+                self.recorders_changed = False
                 return 0
         if self.stretch_count == self.stretch_capacity:
             self.stretches = <Stretch *>resized(self.stretches, 2 * self.stretch_capacity + 8, sizeof(Stretch))
             self.stretch_capacity = 2 * self.stretch_capacity + 8
         self.stretches[self.stretch_count] = Stretch(self.size, thread, recorded)
         self.stretch_count += 1
+        self.recorders_changed = False
         return 0
 
     cdef Stretch *owner(self, int32_t node) noexcept nogil:
@@ -515,6 +523,7 @@ cdef class Tape:
         cdef Recording later = latest
         cdef Stretch *s
         cdef int32_t i
+        cdef size_t k
         if later is r:
             latest = r.before
         else:
@@ -532,9 +541,17 @@ cdef class Tape:
                     self.op[i] = CUSTOM
                     self.a[i] = self.b[i] = i
                     self.kind[i] |= LEAKED
+        for i in range(max(r.start if self.recordings else self.first_recorded, 1), self.size):
+            self.kind[i] &= ~<int>RECORDED  # what others have made is found again
+        self.looked_at = min(self.looked_at, r.start)
+        later = latest
+        while later is not None and later.thread != r.thread:
+            later = later.before
+        if later is None:                   # else this thread goes on recording
+            for k in range(self.stretch_count):
+                if self.stretches[k].thread == r.thread:
+                    self.stretches[k].recorded = False
         if not self.recordings:
-            for i in range(max(self.first_recorded, 1), self.size):
-                self.kind[i] &= ~<int>RECORDED
             PyMem_RawFree(self.stretches)
             self.stretches = NULL
             self.stretch_count = self.stretch_capacity = 0

@@ -42,6 +42,11 @@ cdef extern from *:
     #define tg_type(o) ((PyTypeObject *)(o))
     #define tg_alloc(type) ((type)->tp_alloc(type, 0))
     #define tg_number_methods(type) ((type)->tp_as_number)
+    #ifdef _MSC_VER
+    static __declspec(thread) int tg_depth;
+    #else
+    static __thread int tg_depth;
+    #endif
     #ifdef Py_GIL_DISABLED
     #define tg_is_tracked(o) PyObject_GC_IsTracked((PyObject *)(o))
     #else       /* that, without a call */
@@ -71,6 +76,7 @@ cdef extern from *:
     enum:
         FREE_MAX "TG_FREE_MAX"
     PyObject *free_list "tg_free"[1]
+    int depth "tg_depth"                    # of the calls of let_go_of under way in this thread
     void set_refcnt "tg_set_refcnt"(void *o, Py_ssize_t n) noexcept
     PyTypeObject *type_of "tg_type"(object o) noexcept
     PyTypeObject *type_at "Py_TYPE"(PyObject *o) noexcept
@@ -134,8 +140,7 @@ cdef object new(PyTypeObject *type, PyObject *args, PyObject *kwargs):
     else:
         v = alloc(type)
         set_state(v, Extra.__new__(Extra))  # an object of the program's own: the graph must give back the same one
-    room(tape, 1)
-    hold(tape, push_leaf(tape, 0.0, INT), handle(v))
+    need_node(v)
     tape.b[v.index] = 0                     # until __init__ is called: see is_unmade
     return v
 
@@ -149,7 +154,8 @@ cdef int need_node(Value v) except -1:
     """Give v a node, if it was made by some other __new__ than ours, or only half made. Node 0 is nobody's."""
     if v.index == 0:
         room(tape, 1)
-        hold(tape, push_leaf(tape, 0.0, INT), handle(v))
+        if v.index == 0:                    # that may have run code of the program's, which has given it one
+            hold(tape, push_leaf(tape, 0.0, INT), handle(v))
     return 0
 
 
@@ -257,9 +263,8 @@ cdef enum:
     DEEP = 40                               # calls within each other, from where on things wait
     DEEPEST = 400                           # and most of all
 
-cdef int depth = 0                          # of the calls of let_go_of under way
 cdef PyObject *surely[SURE]
-cdef PyObject **later = surely              # what is to be let go of when they are done
+cdef PyObject **later = surely              # what is to be let go of when those that are too deep are done
 cdef Py_ssize_t later_count = 0
 cdef Py_ssize_t later_room = SURE
 
@@ -299,7 +304,7 @@ cdef void let_go_of(PyObject *o) noexcept:
             return
     depth += 1
     Py_XDECREF(o)
-    if depth == 1:
+    if depth == DEEP:
         while later_count:
             later_count -= 1
             Py_XDECREF(later[later_count])
@@ -307,9 +312,11 @@ cdef void let_go_of(PyObject *o) noexcept:
 
 
 cdef void set_state(Value v, object state) noexcept:
-    """Give v Python references: from now on the cycle collector looks at it."""
+    """Give v Python references: from now on the cycle collector looks at it. An Extra stays."""
     cdef Handle *h = handle(v)
     cdef PyObject *old = h.state
+    if old != NULL and type_at(old) == type_of(Extra):
+        return
     Py_INCREF(state)
     h.state = <PyObject *>state
     Py_XDECREF(old)
@@ -361,14 +368,30 @@ cdef object both(object p, object q):
 
 cdef int keep(Value v, object anchors) except -1:
     """Let v keep alive, besides what it keeps already, the handles in `anchors`."""
-    cdef Extra extra = extra_of(v)
+    cdef object old
+    cdef object new = None
     if anchors is None:
         return 0
+    while True:
+        old = kept(v)
+        new = both(old, anchors)            # this may run code of the program's, which may give v a state
+        if kept(v) is old:
+            set_kept(v, new)
+            return 0
+
+
+cdef object kept(Value v):
+    """What v keeps alive besides itself."""
+    cdef Extra extra = extra_of(v)
+    return anchor(v) if extra is None else extra.keep
+
+
+cdef void set_kept(Value v, object anchors) noexcept:
+    cdef Extra extra = extra_of(v)
     if extra is not None:
-        extra.keep = both(extra.keep, anchors)
-    else:
-        set_state(v, both(anchor(v), anchors))
-    return 0
+        extra.keep = anchors
+    elif anchors is not None:
+        set_state(v, anchors)
 
 
 cdef Extra own_state(Value v):
@@ -377,16 +400,23 @@ cdef Extra own_state(Value v):
     if extra is not None:
         return extra
     need_node(v)
+    tell_collector()
     extra = Extra.__new__(Extra)
-    if extra_of(v) is not None:             # a collection has run code that made one
+    if extra_of(v) is not None:             # those two have run code that made one
         return extra_of(v)
     extra.keep = anchor(v)
     if v.index == tape.size - 1:            # nothing is built on the newest node
         set_state(v, extra)
         return extra
     wait(v, extra)
-    if 16 * waiting_count >= tape.size - lowest_waiting or type(v) is not Value:
-        settle()
+    try:
+        if 16 * waiting_count >= tape.size - lowest_waiting or type(v) is not Value:
+            settle()
+    finally:
+        if extra.place and type(v) is not Value:        # a subclass's end is not ours to put off
+            wait_no_more(extra)
+            if not gc_is_tracked(<PyObject *>handle(v)):
+                gc_track(handle(v))
     return extra
 
 
@@ -405,18 +435,22 @@ cdef Py_ssize_t dropped_count = 0           # those of them that the list owns
 cdef bint told_collector = False
 
 
-cdef int wait(Value v, Extra extra) except -1:
-    """Make `extra` the state of v, which waits from now on."""
-    global waiting, waiting_count, waiting_room, lowest_waiting, told_collector
-    cdef Handle *h = handle(v)
-    cdef PyObject *old = h.state
+cdef int tell_collector() except -1:
+    """See to it, once, that a full collection settles those that wait; or else cycles of theirs go a little later."""
+    global told_collector
     if not told_collector:
+        told_collector = True
         import gc
 
-        gc.callbacks.append(_before_collection)     # or else cycles of theirs go a little later
-        told_collector = True
-        if h.state != old:                  # that has run code of the program's
-            return wait(v, extra) if extra_of(v) is None else 0
+        gc.callbacks.append(_before_collection)
+    return 0
+
+
+cdef int wait(Value v, Extra extra) except -1:
+    """Make `extra` the state of v, which waits from now on."""
+    global waiting, waiting_count, waiting_room, lowest_waiting
+    cdef Handle *h = handle(v)
+    cdef PyObject *old = h.state
     if waiting_count == waiting_room:
         waiting = <Handle **>resized(waiting, 2 * waiting_room + 64, sizeof(Handle *))
         waiting_room = 2 * waiting_room + 64
@@ -564,23 +598,22 @@ cdef object needed_by(int32_t i, object of_a, object of_b):
         return None
     v = <Value><PyObject *>h
     needed = both(of_a, of_b)               # this may run code of the program's
-    extra = extra_of(v)
     if needed is not None:
-        keep_of_operands(v, extra, tape.a[i], tape.b[i], needed)
+        keep_of_operands(v, tape.a[i], tape.b[i], needed)
+    extra = extra_of(v)
     if extra is None:
         return needed
     return v if extra.settling else None    # what is built on v keeps v, and so all that v keeps
 
 
-cdef int keep_of_operands(Value v, Extra extra, int32_t a, int32_t b, object needed) except -1:
+cdef int keep_of_operands(Value v, int32_t a, int32_t b, object needed) except -1:
     """Let v keep `needed`: by what its operands keep, where that is known, so that nothing is kept twice."""
     if not (is_known(a) and is_known(b)):
         return keep(v, needed)
-    anchors = both(anchor_at(a), anchor_at(b))
-    if extra is not None:
-        extra.keep = anchors
-    else:
-        set_state(v, anchors)
+    anchors = both(anchor_at(a), anchor_at(b))      # what v has by now is looked at after that
+    if anchors is None:
+        return keep(v, needed)
+    set_kept(v, anchors)
     return 0
 
 
@@ -629,6 +662,7 @@ def _apply(str label, Value v not None, Value w=None):
     i = v.index
     j = i if w is None else w.index
     hold(tape, push(tape, op, i, j, value_of_floats(op, tape.value[i], tape.value[j], 0.0), FLOAT), handle(out))
+    keep(out, anchor(v) if w is None else both(anchor(v), anchor(w)))
     return out
 
 
@@ -642,6 +676,7 @@ def _select(Value condition not None, Value x not None, Value y not None):
         i, j = j, i
     push(tape, COPY, c, c, tape.value[c], FLOAT)
     hold(tape, push(tape, SELECT, i, j, tape.value[i], FLOAT), handle(out))
+    keep(out, both(both(anchor(condition), anchor(x)), anchor(y)))
     return out
 
 
@@ -655,7 +690,29 @@ def _value_at(int32_t i):
     if living(tape, i) != NULL:
         return <object><PyObject *>tape.handle[i]
     replace_handle(tape, i, handle(w))
+    keep(w, anchors_below(i))
     return w
+
+
+cdef object anchors_below(int32_t i):
+    """What a Value that stands for node i, which had none, must keep alive. Nodes must be held still."""
+    cdef object anchors = None
+    cdef set seen = set()
+    cdef list todo = [i]
+    cdef int32_t j, k
+    cdef Handle *h
+    while todo:
+        j = todo.pop()
+        for k in (tape.a[j], tape.b[j], tape.a[j - 1] if tape.op[j] == SELECT else j):
+            if k >= j or k in seen:
+                continue
+            seen.add(k)
+            h = living(tape, k)
+            if h == NULL or tape.kind[k] & PARKED:
+                todo.append(k)
+            elif h.state != NULL:
+                anchors = both(anchors, anchor(<Value><PyObject *>h))
+    return anchors
 
 
 def _leaves(list numbers not None):
@@ -1028,9 +1085,10 @@ cdef tuple children_of(Value v):
 cdef Extra custom(Value v):
     """Make v's a custom node, which the sweep leaves to its Extra, and return that."""
     cdef Extra extra = own_state(v)
-    cdef int op = tape.op[v.index]
+    cdef int op
     if extra.children is None:
-        extra.children = operands(v)
+        extra.children = operands(v)        # which may run code of the program's
+    op = tape.op[v.index]
     if op != CUSTOM:
         extra.code = op
         tape.op[v.index] = CUSTOM

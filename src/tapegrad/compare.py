@@ -46,7 +46,8 @@ def compare(target: Target, ignored: list[re.Pattern[str]]) -> int:
 
     Returns:
         0 if nothing differs but by rounding, or where python's output itself changes from run to run; 1 if something
-        does; 2 if there is nothing to compare with: no class was named, and micrograd is not installed.
+        does, or if that leaves nothing to compare; 2 if there is nothing to compare with: no class was named, and
+        micrograd is not installed.
     """
     if not target.replaced and not micrograd_is_there(target):
         say("nothing to compare with: no --replace, and micrograd is not installed (pip install micrograd)")
@@ -104,11 +105,14 @@ class Runs:
 
 
 def report_difference(found: Comparison, plain: Output) -> bool:
-    """Say in what the outputs differ; whether it is nothing but what may."""
+    """Say in what the outputs differ; whether it is nothing but what may, and something was compared."""
     own = f"python differs from itself by {found.own.most()}" if found.own else "python does not differ from itself"
     rounding = f"; {found.rounding}; {own}" if found.rounding else ""
-    if found.first is None:
-        say(f"stdout: text the same, {counted(plain)}{rounding}")
+    empty = found.lines_left_out + found.unseen > 0 and plain.count()[0] <= found.unseen
+    if found.first is None and empty:
+        say("stdout: nothing could be compared")
+    elif found.first is None:
+        say(f"stdout: text the same, {counted(plain, found.unseen)}{rounding}")
     else:
         number, *lines = found.first
         say(f"stdout: differs from line {number} on")
@@ -117,11 +121,12 @@ def report_difference(found: Comparison, plain: Output) -> bool:
         texts = f"{plural(found.texts, 'line')} differ{'s' * (found.texts == 1)} in text"
         beyond = f"; {found.beyond}; {own}" if found.beyond else ""
         print(f"  {texts if found.texts else 'text the same'}{beyond}", file=sys.stderr)
-    left_out = [(found.lines_left_out, "line"), (found.numbers_left_out, "number")]
-    if any(count for count, _ in left_out):
-        words = " and ".join(plural(count, noun) for count, noun in left_out if count)
+    counts = [(found.lines_left_out, "line"), (found.numbers_left_out, "number"), (found.words_left_out, "word")]
+    left_out = [plural(count, noun) for count, noun in counts if count]
+    if left_out:
+        words = " and ".join(filter(None, [", ".join(left_out[:-1]), left_out[-1]]))
         say(f"stdout: {words} left out: python itself prints something else there from run to run")
-    return found.first is None
+    return found.first is None and not empty
 
 
 def excerpts(a: bytes | None, b: bytes | None) -> Iterator[str]:
@@ -163,9 +168,10 @@ def read(path: str) -> str | None:
         return None
 
 
-def counted(output: Output) -> str:
-    """How many lines there are."""
+def counted(output: Output, unseen: int = 0) -> str:
+    """How many lines there are that were compared."""
     lines, ignored = output.count()
+    lines -= unseen
     return plural(lines, "line") + (f", {ignored} left out by --ignore" if ignored else "")
 
 

@@ -12,7 +12,7 @@ from itertools import zip_longest
 from typing import Any
 
 from tapegrad.engine import Value
-from tapegrad.trial import ARITHMETIC, EXACT, FAR, ROUGH, close, execute, is_special
+from tapegrad.trial import ARITHMETIC, EXACT, FAR, ROUGH, close, execute, is_special, optional
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ __all__ = ["obstacles", "try_extras"]
 
 OF_CONTAINERS = {name for kind in (list, set, dict, str) for name in dir(kind) if not name.startswith("_")}
 ARGUMENTS = {0: [""], 1: ["b", "2", "[a, b]"], 2: ["b, 2", "-1, 1"]}
+PROBES = ["0.2", "2", "b", "[a, b]"]  # for what the program passes and is not a literal
 NUMBERS = (int, float, complex)
 BY_NAME = {"super", "getattr", "hasattr"}
 
@@ -68,7 +69,8 @@ def try_extras(it: Likeness, theirs: Any) -> Iterator[str]:
         setattr(Value, name, method)
     try:
         for name, method in [*it.extras.items()]:
-            why = tried(name, theirs) if not name.startswith("_") else ""  # those are tried by what uses them
+            groups = expressions(it, name, theirs) if not name.startswith("_") else []  # tried by what uses them
+            why = next((why for calls in groups if (why := tried(calls, theirs))), "")
             if why and it.may_go(method):
                 it.left_out.append(name)
                 del it.extras[name]
@@ -81,9 +83,8 @@ def try_extras(it: Likeness, theirs: Any) -> Iterator[str]:
             setattr(Value, name, method)
 
 
-def tried(name: str, theirs: Any) -> str:
-    """Why a method is not the same on both, or nothing."""
-    calls = expressions(name, theirs)
+def tried(calls: list[str], theirs: Any) -> str:
+    """Why calls of a method are not the same on both, or nothing; one of them must do something."""
     is_tried = False
     for call in calls:
         for point in (*EXACT, *ROUGH, *FAR):
@@ -100,15 +101,19 @@ def tried(name: str, theirs: Any) -> str:
     return "" if is_tried else f"it cannot be tried: {' and '.join(calls)} fail{'s' * (len(calls) == 1)}"
 
 
-def expressions(name: str, theirs: Any) -> list[str]:
-    """The calls of a method that are tried; arguments that have defaults are left out."""
+def expressions(it: Likeness, name: str, theirs: Any) -> list[list[str]]:
+    """The calls of a method that are tried: without arguments that have defaults, and with those that are passed."""
     method: Any = inspect.getattr_static(theirs, name)
     if isinstance(method, property):
-        return [f"a.{name}"]
+        return [[f"a.{name}"]]
     parameters = [*inspect.signature(getattr(theirs, name)).parameters.values()]
     given = [p for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     arguments = ARGUMENTS.get(len(given) - (not isinstance(method, staticmethod)), ())
-    return [f"a.{name}({x})" for x in arguments]
+    calls: list[list[str]] = [[f"a.{name}({x})" for x in arguments]]
+    for more in map(", ".join, optional(it, name)):
+        probes = [more.replace("?", probe) for probe in PROBES] if "?" in more else [more]
+        calls.append([f"a.{name}({x + ', ' * bool(x)}{probe})" for x in arguments for probe in probes])
+    return calls
 
 
 def outcome(cls: Any, expression: str, point: tuple[float, float]) -> list[Any] | str:

@@ -12,6 +12,7 @@ import ast
 import builtins
 import inspect
 
+from tapegrad.around import look_at_dictionaries, look_at_lookups, look_at_subclasses
 from tapegrad.engine import Value
 from tapegrad.extras import decorators, obstacles
 from tapegrad.standin import SHOWS, statement
@@ -87,6 +88,7 @@ class Likeness:
                 self.differences += try_out(self)
             except Exception as error:  # of the program's own class
                 self.differences.append(f"it cannot be tried: {type(error).__name__}: {error}")
+        self.differences = [*dict.fromkeys(self.differences)]
         if self.left_out:
             self.remarks.append(f"nothing but the class itself uses {', '.join(self.left_out)}: left out")
 
@@ -207,7 +209,8 @@ class Likeness:
 
     def stand_in(self) -> ast.stmt:
         """The statement that puts ours in the place of the class."""
-        return statement(self.node, [*self.carried, *self.extras.values()], self.facts)
+        documentation = self.node.body[:1] if ast.get_docstring(self.node) is not None else []
+        return statement(self.node, [*documentation, *self.carried, *self.extras.values()], self.facts)
 
     def kept(self) -> dict[str, str]:
         """What each method says that goes with the class, and with the constants that there are."""
@@ -487,7 +490,8 @@ def bound(method: ast.FunctionDef) -> set[str]:
 def look_at_rules(it: Likeness) -> Iterator[str]:
     """Every operation that a method tells from others by its name is made by a method."""
     methods = [method for name, method in it.methods.items() if name not in SHOWN]
-    rules = [(method, x, how) for method in methods if method.name != "__init__" for x, how in told_apart(method)]
+    by_op = Operations(it)
+    rules = [(method, x, how) for method in methods for x, how in told_apart(method, by_op)]
     apart = {x for _, x, _ in rules}
     made = [found for method in methods for found in names_made(method, apart)]
     told: set[str] = set()
@@ -510,21 +514,73 @@ def is_of(rule: str, how: str, text: str, is_whole: bool) -> bool:
     return rule == text if is_whole else bool(text) and rule.startswith(text)
 
 
-def told_apart(method: ast.FunctionDef) -> Iterator[tuple[Any, str]]:
-    """The texts that comparisons, `match` and dictionaries tell apart, and how: "in" a name, "startswith" or "=="."""
+class Operations:
+    """The expressions in a class that have to do with the name of a node's operation."""
+
+    def __init__(self, it: Likeness) -> None:
+        init = it.methods.get("__init__")
+        kept = [n for n in sets_attributes(init) if n[0].attr not in OTHERS] if init else []
+        own = set(parameters(init)) if init else set()
+        self.attributes: set[str] = {"_op"} | {t.attr for t, value in kept if own & names_in(value)}
+        self.names: set[str] = set()
+        methods = [method for name, method in it.methods.items() if name not in SHOWN and name != "__init__"]
+        nodes = [n for method in methods for n in ast.walk(method)]
+        functions = {n.name: n for n in nodes if isinstance(n, ast.FunctionDef)}
+        before = -1
+        while before < len(self.names):
+            before = len(self.names)
+            for n in nodes:
+                self.follow(n, functions)
+        parts = [n.slice if isinstance(n, ast.Subscript) else n for n in nodes if isinstance(n, ast.Subscript)]
+        parts += [x for n in nodes if isinstance(n, ast.Call) and name_of(n.func) == "get" for x in n.args]
+        parts += [n.left for n in nodes if isinstance(n, ast.Compare) and isinstance(n.ops[0], ast.In | ast.NotIn)]
+        self.are_keys: bool = any(map(self.has, parts))
+
+    def follow(self, n: ast.AST, functions: Mapping[str, ast.FunctionDef]) -> None:
+        """Add the names that a statement, or a call of the class's own functions, gives to what has to do with it."""
+        if isinstance(n, ast.Assign | ast.AnnAssign | ast.NamedExpr) and n.value is not None and self.has(n.value):
+            for target in n.targets if isinstance(n, ast.Assign) else [n.target]:
+                self.names |= names_in(target)
+        elif isinstance(n, ast.Call) and name_of(n.func) in functions:
+            f = functions[name_of(n.func)]
+            places = [p.arg for p in [*f.args.posonlyargs, *f.args.args]][isinstance(n.func, ast.Attribute) :]
+            self.names |= {name for name, x in zip(places, n.args, strict=False) if self.has(x)}
+            self.names |= {k.arg for k in n.keywords if k.arg and self.has(k.value)}
+
+    def has(self, n: ast.AST) -> bool:
+        for x in ast.walk(n):
+            if isinstance(x, ast.Attribute) and x.attr in self.attributes:
+                return True
+            if (isinstance(x, ast.Name) and x.id in self.names) or (isinstance(x, ast.Constant) and x.value == "_op"):
+                return True
+        return False
+
+
+OTHERS = {*ATTRIBUTES} - {"_op"}
+
+
+def names_in(n: ast.AST) -> set[str]:
+    return {x.id for x in ast.walk(n) if isinstance(x, ast.Name)}
+
+
+def told_apart(method: ast.FunctionDef, by_op: Operations) -> Iterator[tuple[Any, str]]:
+    """The names of operations that comparisons, `match` and dictionaries tell apart, and how.
+
+    That is: "in" a name, "startswith" or "==".
+    """
     for n in ast.walk(method):
         parts: list[Any] = []
         how = "=="
         if isinstance(n, ast.Compare):
-            parts = [n.left, *n.comparators]
+            parts = [n.left, *n.comparators] if by_op.has(n) else []
             if isinstance(n.left, ast.Constant) and isinstance(n.ops[0], ast.In | ast.NotIn):
                 how = "in"
-        elif isinstance(n, ast.MatchValue):
-            parts = [n.value]
-        elif isinstance(n, ast.Dict):
+        elif isinstance(n, ast.Match) and by_op.has(n.subject):
+            parts = [x.value for case in n.cases for x in ast.walk(case.pattern) if isinstance(x, ast.MatchValue)]
+        elif isinstance(n, ast.Dict) and by_op.are_keys:
             parts = [key for key in n.keys if key is not None]
         elif isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute) and n.func.attr == "startswith":
-            parts, how = [*n.args], "startswith"
+            parts, how = ([*n.args] if by_op.has(n.func.value) else []), "startswith"
         for part in parts:
             elements: Any = part.elts if isinstance(part, ast.Tuple | ast.List | ast.Set) else [part]
             for x in elements:
@@ -558,7 +614,7 @@ def look_at_uses(it: Likeness) -> Iterator[str]:
 
 
 LOOKS = (look_at_body, look_at_constructor, look_at_methods, look_at_attributes, look_at_names, look_at_rules,
-         look_at_uses)  # fmt: skip
+         look_at_uses, look_at_subclasses, look_at_dictionaries, look_at_lookups)  # fmt: skip
 
 
 def same_arguments(it: Likeness, method: ast.FunctionDef, name: str) -> bool:

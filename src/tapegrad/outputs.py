@@ -26,6 +26,18 @@ NUMBER = re.compile(
     rb"(?<![\w.])([-+]?(?:(?:\d+\.\d*|\.\d+)(?:[eE][-+]?\d+(?!\w))?|\d+[eE][-+]?\d+(?!\w)))"
     rb"[ \t]*"
 )
+# What a line consists of where python itself changes its text: numbers in brackets, a time of day or a date, a number,
+# words in a row. Parts are compared or left out by themselves: of what is in one, some may be the same by chance.
+PART = re.compile(
+    rb"""
+      [\[{][^\[\]{}A-Za-z_\x80-\xff]*[\]}]
+    | (?<![\w.])\d+(?:[:-]\d+)+(?:\.\d+)?
+    | (?<![\w.\x80-\xff])[-+]?(?:(?:\d+\.\d*|\.\d+)(?:e[-+]?\d+(?!\w))?|\d+e[-+]?\d+(?!\w)|\d+(?![\w\x80-\xff]))
+    | [\w\x80-\xff]+(?:[ \t]+\d*[a-z_\x80-\xff][\w\x80-\xff]*)*
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+WORD = re.compile(rb"[\w\x80-\xff]")
 ADDRESS = re.compile(rb" at 0x[0-9A-Fa-f]+")  # as in the repr of most objects
 CHUNK = 1 << 20
 
@@ -113,6 +125,12 @@ def same_text(a: bytes | None, b: bytes | None) -> bool:
     return blank(a[i:]) == blank(b[j:])
 
 
+def parts(line: bytes) -> tuple[list[bytes], list[list[bytes]]]:
+    """The parts of a line, and what is between them, blanks aside: a column is as wide as what is in it."""
+    line = blank(line)
+    return PART.findall(line), [between.split() for between in PART.split(line)]
+
+
 class Tally:
     """How many numbers differ, and by how much at most: relative or, where that says little, near zero, absolute."""
 
@@ -148,9 +166,10 @@ class Tally:
 class Comparison:
     """What python printed, what ours did, and what python printed when it ran again, which says what can be compared.
 
-    A number that python itself changes from run to run by more than rounding is left out, and so is a line whose text
-    it changes, or whose text differs beside such a number. Other numbers may differ by rounding, which grows along a
-    program: by as much as python's have differed up to there, ten times over. All else is a difference.
+    What python itself changes from run to run is left out: numbers by more than rounding, and other parts of a line,
+    ints and words, as long as all three lines consist of as many; if not, the whole line. Other numbers may differ by
+    rounding, which grows along a program: by as much as python's have differed up to there, ten times over. All else is
+    a difference.
     """
 
     def __init__(self, plain: Output, ours: Output, again: Output) -> None:
@@ -160,6 +179,8 @@ class Comparison:
         self.own: Tally = Tally()  # numbers in which python differs from itself
         self.lines_left_out: int = 0
         self.numbers_left_out: int = 0
+        self.words_left_out: int = 0
+        self.unseen: int = 0  # lines that python printed and of which nothing was compared
         self.first: Place | None = None  # the first difference
         spacing: Place | None = None
         start = common_start(plain, ours, again)
@@ -170,21 +191,45 @@ class Comparison:
             before, steady = self.differences(), self.is_steady(a, c)
             if a == b:
                 continue
-            if a is None or b is None or c is None or not (same_text(a, c) and same_text(a, b)):
-                if steady:
-                    self.texts += 1
-                else:
-                    self.lines_left_out += 1
+            if steady and not same_text(a, b):
+                self.texts += 1
+            elif a is None or b is None or c is None or not (same_text(a, c) and same_text(a, b)):
+                self.compare_parts(a, b, c)
             elif not self.judge(a, b, c) and blank(a) != blank(b):
                 spacing = spacing or (i, a, b)
+            elif not (steady or WORD.search(NUMBER.sub(b"", a)) or any(not unstable(x, z) for x, z in numbers(a, c))):
+                self.unseen += 1
             if self.differences() > before:
                 self.first = self.first or (i or j, a, b)
-        if spacing and not (self.rounding or self.beyond or self.numbers_left_out):  # what made a column wider?
+        left_out = self.numbers_left_out + self.words_left_out
+        if spacing and not (self.rounding or self.beyond or left_out):  # what made a column wider?
             self.texts += 1
             self.first = self.first or spacing
 
     def differences(self) -> int:
         return self.texts + self.beyond.count + self.beyond.near
+
+    def compare_parts(self, a: bytes | None, b: bytes | None, c: bytes | None) -> None:
+        """Compare what python does not change of a line; leave it out if there is nothing."""
+        lines = [parts(line) for line in (a, b, c) if line is not None]
+        alike = len(lines) == 3 and all(between == lines[0][1] for _, between in lines)
+        places = list(zip(*(found for found, _ in lines), strict=True)) if alike else []
+        steady = [self.is_steady(x, z) for x, _, z in places]
+        if not any(steady):
+            self.lines_left_out += 1
+            self.unseen += a is not None
+            return
+        differs = False
+        for (x, y, z), kept in zip(places, steady, strict=True):
+            if same_text(x, y) and same_text(x, z):
+                self.judge(x, y, z)
+            elif kept:
+                differs = True
+            elif x[0] in b"0123456789+-.[{":
+                self.numbers_left_out += x != y
+            else:
+                self.words_left_out += x != y
+        self.texts += differs
 
     def is_steady(self, a: bytes | None, c: bytes | None) -> bool:
         """Whether python printed the same line twice but for rounding, of which note is taken."""

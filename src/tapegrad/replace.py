@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 __all__ = ["RefusalError", "Replacement", "classes", "replace_all"]
 
 
+AGAIN = "\ntapegrad run: "  # between refusals, as before the first of them
+WAY_OUT = "without --replace, `tapegrad run` leaves a class of the program's own as it is"
+
+
 class RefusalError(Exception):
     """Why a class is not replaced, for people to read."""
 
@@ -66,7 +70,7 @@ class Replacement:
                 self.notices.append(f"{where} replaced by tapegrad's Value\n  seen: {likeness.seen()}{remarks}")
                 self.alike.append((d, likeness))
         if refusals:
-            raise RefusalError("\n".join(refusals))
+            raise RefusalError(AGAIN.join(refusals))
         self.notices += self.left(found)
         for d, likeness in self.alike:
             d.block[d.block.index(d.node)] = likeness.stand_in()
@@ -103,7 +107,7 @@ def replace_all(main: Source, names: Iterable[str]) -> list[Replacement]:
             refusals.append(str(refusal))
     refusals += clashes(replacements)
     if refusals:
-        raise RefusalError("\n".join(refusals) + "\nnothing was run")
+        raise RefusalError(f"{AGAIN.join(refusals)}\n{WAY_OUT}\nnothing was run")
     return replacements
 
 

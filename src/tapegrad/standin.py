@@ -1,8 +1,8 @@
 """Our `Value`, in this process, with what a program sees of its own class: name, label, what it prints, pickles.
 
 In the program's tree the class statement becomes `class NAME(metaclass=...)`, with only the methods in its body that go
-with the class: those for printing, and those that ours has not. Python calls `stand_in`, below, to make the class, and
-that answers with ours.
+with the class, those for printing and those that ours has not, and its docstring. Python calls `stand_in`, below, to
+make the class, and that answers with ours.
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ def stand_in(
     for attribute, ours in (OURS | own).items():
         dress(attribute, shows.get(attribute, ours))
     dress("label", label)
-    for attribute in ("__module__", "__qualname__"):
-        dress(attribute, namespace[attribute])
+    for attribute in ("__module__", "__qualname__", "__doc__"):
+        dress(attribute, namespace.get(attribute))
     dress("__name__", name)
     for attribute, container in (containers or {}).items():
         if hasattr(OURS[attribute], "__set__"):

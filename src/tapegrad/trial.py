@@ -7,6 +7,7 @@ import inspect
 import math
 from typing import Any
 
+from tapegrad.around import sets_data, stale_lines
 from tapegrad.engine import Value
 from tapegrad.standin import SHOWS
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from tapegrad.likeness import Likeness
 
-__all__ = ["BINARY", "TRIALS", "UNARY", "try_out"]
+__all__ = ["BINARY", "TRIALS", "UNARY", "optional", "try_out"]
 
 BINARY = {"add": "+", "sub": "-", "mul": "*", "truediv": "/", "pow": "**"}
 UNARY = {"__neg__": "-a", "__pos__": "+a", "__abs__": "abs(a)"}
@@ -29,6 +30,10 @@ TRIALS: dict[str, list[str]] = {
     **{f"__i{name}__": [f"augmented(a, {sign + '='!r}, b)", f"augmented(a, {sign + '='!r}, 2)"]
        for name, sign in BINARY.items()},
     **{name: [f"a {sign} b", f"a {sign} 1"] for name, sign in COMPARED.items()},
+    "__add__": ["a + b", "a + 2", "a + 0.5", "a + 0"],
+    "__radd__": ["2 + a", "0.5 + a", "0 + a"],
+    "__mul__": ["a * b", "a * 2", "a * 0.5", "a * 1"],
+    "__rmul__": ["2 * a", "0.5 * a", "1 * a"],
     "__pow__": ["a ** 2", "a ** 3", "a ** -1", "a ** 0.5", "a ** 0", "a ** 1", "a ** -2", "a ** b"],
     **{name: [expression] for name, expression in UNARY.items()},
 }  # fmt: skip
@@ -56,6 +61,8 @@ FAR = [(40.0, -30.0), (-30.1, 40.7), (1.2345678901234567e-8, 812.3456789), (-12.
        (7.1, -6.3), (120.3, -130.7), (-120.3, 90.7)]  # fmt: skip
 # Out here exp(2 * x) and squares overflow, and a formula that is right elsewhere may give anything.
 EXTREME = [(705.2, -705.2), (-705.2, 705.2), (1e-150, 1e150), (-1e150, -1e-150), (1e5, -1e5)]
+# Where comparisons are false and differences are nan.
+SPECIAL = [(math.nan, 1.0), (math.inf, 2.0), (-math.inf, 2.0)]
 # Gradients that come in are 1 at the root: these make them large and small, for what is clipped or cut off.
 SCALES = [1e12, -1e12, 1e-12]
 
@@ -64,15 +71,16 @@ ARITHMETIC = {"OverflowError", "ZeroDivisionError", "ValueError", "FloatingPoint
 # Expressions of these alone have a relative error of a few units in the last place, however they are computed.
 SHARP = {"__init__", "__mul__", "__truediv__", "__rmul__", "__rtruediv__", "__neg__", "__pos__", "__abs__", "exp",
          "relu", "sqrt", "__add__", "__radd__", "__pow__"}  # fmt: skip
-MOST = 12  # differences that are named
+MOST = 3  # differences that are named, of those that one formula makes in many methods
 
 
 class Outcome:
     """What came of an expression: a Value, a plain number, or the name of an exception; and the numbers."""
 
-    def __init__(self, kind: str, numbers: list[Any]) -> None:
+    def __init__(self, kind: str, numbers: list[Any], itself: str = "") -> None:
         self.kind: str = kind
         self.numbers: list[Any] = numbers
+        self.itself: str = itself  # the operand that it is, rather than a new Value
 
     @property
     def is_result(self) -> bool:
@@ -94,6 +102,7 @@ class Trial:
         self.rounded: dict[str, str] = {}
         self.typed: list[str] = []
         self.signs: list[str] = []
+        self.itself: dict[str, str] = {}
         self.unsupported: dict[str, str] = {}
         self.overflows: dict[str, str] = {}  # by expression, the first of each
         self.refusals: dict[str, str] = {}
@@ -150,6 +159,9 @@ class Trial:
         return ""
 
     def note(self, expression: str, x: Outcome, y: Outcome, point: tuple[float, float]) -> None:
+        if x.itself != y.itself:
+            words = [f"is {o.itself} itself" if o.itself else "a new Value" for o in (x, y)]
+            self.itself.setdefault(expression, f"at {point} {words[0]}, ours {words[1]}")
         pairs = zip(x.numbers, y.numbers, strict=True)
         differ = any(p != q and (p == p or q == q) for p, q in pairs)
         if differ and (point in EXACT or len(x.numbers) < 4):
@@ -169,6 +181,10 @@ class Trial:
             yield f"ints and floats differ: {self.typed[0]} (value, then gradients of a, b)"
         if self.signs:
             yield f"zeros differ in sign: {self.signs[0]}"
+        if self.itself:
+            expression, how = next(iter(self.itself.items()))
+            names = f" (so too {', '.join([*self.itself][1:])})" if len(self.itself) > 1 else ""
+            yield f"{expression} {how}{names}: another backward from it, an assignment to it, and `is` differ"
         if self.extreme:
             yield f"far out it computes something else: {'; '.join(self.extreme)}"
         for what, found in (
@@ -185,20 +201,23 @@ def try_out(it: Likeness) -> Iterator[str]:
     `it`."""
     theirs = execute(it)[it.node.name]
     trial = Trial(theirs)
-    for name in dict.fromkeys(name for name, _ in trials(it)):
-        all(trial.whole(expression, name in SHARP) for n, expression in trials(it) if n == name)
-    trial.whole("a", sharp=True)
+    if trial.compare("a", [*EXACT, *ROUGH, *FAR, *EXTREME], sharp=True):  # else all that is made of it differs as well
+        for name in dict.fromkeys(name for name, _ in trials(it)):
+            all(trial.whole(expression, name in SHARP) for n, expression in trials(it) if n == name)
+        trial.whole("a", sharp=True)
     if not trial.differences:
         for expression in GRAPHS:
             trial.compare(expression, EXACT, sharp=False)
     yield from trial.differences[:MOST]
-    if len(trial.differences) > MOST:
-        yield f"and {len(trial.differences) - MOST} more such differences"
+    more = len(trial.differences) - MOST
+    if more > 0:
+        yield f"and {more} more such difference{'s' * (more > 1)}"
     it.remarks += trial.remarks()
     if not trial.differences:
         from tapegrad.extras import try_extras
 
-        for look in (protocol, subclasses, returned, visible_graph, state, try_extras, shows, beginnings):
+        seen = (special, stale, protocol, subclasses, returned, visible_graph)
+        for look in (*seen, state, try_extras, shows, beginnings):
             yield from look(it, theirs)
 
 
@@ -228,8 +247,49 @@ def trials(it: Likeness) -> Iterator[tuple[str, str]]:
             yield from ((name, expression) for expression in TRIALS[name])
         elif it.ours_has(name) and not name.startswith("_") and name != "backward":
             arguments = inspect.signature(getattr(Value, name)).parameters.values()
-            required = [p for p in arguments if p.default is p.empty][1:]
-            yield name, f"a.{name}({'b' if required else ''})"
+            required = ["b"] * (len([p for p in arguments if p.default is p.empty]) - 1)
+            yield name, f"a.{name}({', '.join(required)})"
+            for given in optional(it, name):
+                yield name, f"a.{name}({', '.join([*required, *(x.replace('?', '0.2') for x in given)])})"
+
+
+def optional(it: Likeness, name: str) -> list[list[str]]:
+    """What the program passes to a method for arguments that have defaults; ? stands for what is not a literal."""
+    method = it.methods[it.aliases.get(name, name)]
+    a = method.args
+    parameters = [p.arg for p in [*a.posonlyargs, *a.args]][not is_static(method) :]
+    required = len(parameters) - len(a.defaults)
+    keywords = {*parameters[required:], *(p.arg for p in a.kwonlyargs)}
+    found: list[list[str]] = []
+    for call in it.calls(name):
+        of = receiver(call)
+        words = [k.arg for k in call.keywords]
+        fits = len(call.args) <= len(parameters) and {*parameters, *keywords}.issuperset(words)
+        if not fits or of in it.imported or of == it.node.name or any(isinstance(x, ast.Starred) for x in call.args):
+            continue
+        given = [literal(x) for x in call.args[required:]]
+        given += [f"{k.arg}={literal(k.value)}" for k in call.keywords if k.arg in keywords]
+        if given and given not in found:
+            found.append(given)
+    return found
+
+
+def receiver(call: ast.Call) -> str:
+    """The name that a method is called of, if it is one."""
+    of = call.func.value if isinstance(call.func, ast.Attribute) else call.func
+    return of.id if isinstance(of, ast.Name) else ""
+
+
+def is_static(method: ast.FunctionDef) -> bool:
+    return any(isinstance(d, ast.Name) and d.id == "staticmethod" for d in method.decorator_list)
+
+
+def literal(x: ast.expr) -> str:
+    try:
+        value = ast.literal_eval(x)
+    except ValueError:
+        return "?"
+    return repr(value) if value is None or isinstance(value, (str, int, float)) else "?"
 
 
 def outcome(cls: Any, expression: Any, point: tuple[float, float], scale: float = 1.0) -> Outcome:
@@ -241,6 +301,7 @@ def outcome(cls: Any, expression: Any, point: tuple[float, float], scale: float 
             "b": b,
             "twice": twice,
             "zeroed": lambda y: zeroed(y, a, b),
+            "moved": lambda y, *data: moved(y, a, b, *data),
             "augmented": augmented,
         }
         names["s"] = cls(scale)
@@ -251,7 +312,8 @@ def outcome(cls: Any, expression: Any, point: tuple[float, float], scale: float 
         y.backward()
         between = [names[name].grad for name in sorted(names) if name not in given and name != "__builtins__"]
         kind = "complex" if isinstance(y.data, complex) else "a Value"
-        return Outcome(kind, [y.data, a.grad, b.grad, *([y.grad, *between] if between else [])])
+        itself = "a" if y is a else "b" if y is b else ""
+        return Outcome(kind, [y.data, a.grad, b.grad, *([y.grad, *between] if between else [])], itself)
     except RecursionError:
         raise
     except Exception as error:
@@ -268,6 +330,13 @@ def zeroed(y: Any, a: Any, b: Any) -> Any:
     """y after one sweep, with the gradients of the inputs set to 0."""
     y.backward()
     a.grad = b.grad = 0
+    return y
+
+
+def moved(y: Any, a: Any, b: Any, *data: float) -> Any:
+    """y after other data was assigned to it, or to the inputs."""
+    for v, x in zip((a, b) if len(data) == 2 else (y,), data, strict=True):
+        v.data = x
     return y
 
 
@@ -296,6 +365,43 @@ def is_cut_off(x: Any, y: Any) -> bool:
 
 
 # ---- what else a program sees of its class ----
+
+
+def special(it: Likeness, theirs: Any) -> Iterator[str]:
+    """Where it is not the same at nan and infinity, which a run that goes well does not reach: a note."""
+    apart = Trial(theirs)
+    expressions = [e for _, e in trials(it) if e != "a ** 0" and not apart.compare(e, SPECIAL, sharp=False)]
+    if expressions:
+        so_too = f"; so too {', '.join(expressions[1:])}" if len(expressions) > 1 else ""
+        first = apart.differences[0].removeprefix("it computes something else: ")
+        it.remarks.append(f"at nan and infinity it computes something else: {first}{so_too}")
+    yield from ()
+
+
+def stale(it: Likeness, theirs: Any) -> Iterator[str]:
+    """Whether gradients are at the data of the forward or of the backward, where data is assigned between the two."""
+    lines = sets_data(it)
+    if not lines:
+        return
+    apart = Trial(theirs)
+    differ: dict[str, str] = {}  # by method, the first expression
+    for name, expression in trials(it):
+        moves = ["2.25, 0.75", "-0.375"] + ["-2.25, -0.75"] * (not name.startswith("__"))
+        if name in COMPARED or name.startswith("__i"):
+            continue
+        if not all(apart.compare(f"moved({expression}, {data})", [(0.5, 1.25)], sharp=False) for data in moves):
+            differ.setdefault(name, expression)
+    if not differ:
+        return
+    words = "gradients are those at the numbers of the forward, with ours those at the numbers when backward is called"
+    evident = next(stale_lines(it), "")
+    if evident and any(name.startswith("__") or it.used_outside(name) for name in differ):
+        yield f"{evident}: its {words}"
+    else:
+        it.remarks.append(
+            f"if data is assigned between a forward and its backward ({lines[0]} assigns some), its {words}, in "
+            f"{', '.join(differ.values())}; --compare shows whether that happens"
+        )
 
 
 def protocol(it: Likeness, theirs: Any) -> Iterator[str]:
