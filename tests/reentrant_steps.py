@@ -806,6 +806,10 @@ class Actor:
             self.keep(v)
 
     def pickle(self, ks):
+        # Where attributes refer to each other pickle recurses, until there is a RecursionError. CPython 3.11 ends the
+        # process for it in a finalizer that runs while another exception is made.
+        if self.world.ends:
+            return
         for v in pickle.loads(pickle.dumps(self.all_at(ks))):
             self.keep(v)
 
