@@ -124,6 +124,12 @@ def test_methods_that_only_the_class_uses_may_go(write):
     assert "; kept wrap\n" in said and "nothing but the class itself uses never, softmax: left out\n" in said
 
 
+def test_lists_that_come_of_sets_are_the_same_in_any_order(write):
+    source = CLOSURES + "    def nodes(self): return [*{self, *self._prev}]\n" + SUM + "print(len(y.nodes()))\n"
+    for _ in range(5):
+        replaced(write(source))
+
+
 def test_nothing_is_left_of_a_trial(write):
     script = f"import ast\nfrom tapegrad.likeness import Likeness\ntree = ast.parse({CLOSURES + ZERO_GRAD + USED!r})\n"
     script += "from tapegrad import Value\nit = Likeness(tree.body[0], tree)\n"

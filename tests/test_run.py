@@ -487,7 +487,7 @@ def changed(old, new, source=MICROGRAD):
 CHANGES = {
     "no __mul__": (changed("def __mul__", "def times"), ["it has no __mul__"]),
     "no backward": (changed("def backward", "def back"), ["it has no backward"]),
-    "softmax": (MICROGRAD + "\n    def softmax(self, names):\n        return self / names['x']\nvars(Value(1))\n",
+    "softmax": (MICROGRAD + "\n    def softmax(self, of):\n        return self / of['x']\ngetattr(Value(1), str())\n",
         ["method softmax (line 57): tapegrad's Value has none of this name", "cannot be tried: a.softmax(b) and a."]),
     "base class": (changed("class Value:", "class Value(dict):"), ["it has a base class or metaclass, dict"]),
     "metaclass": (changed("class Value:", "class Value(metaclass=type):"), ["metaclass, type"]),

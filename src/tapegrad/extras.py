@@ -128,7 +128,9 @@ def outcome(cls: Any, expression: str, point: tuple[float, float]) -> list[Any] 
         result = eval(expression.replace("(a * b + a)", "c"), {"a": a, "b": b, "c": c})
         found = [*flat(result, cls), *flat([a, b, c], cls)]
         several: list[Any] = [*result] if isinstance(result, list | tuple) else [result]
-        next((v for v in several if isinstance(v, cls)), c).backward()
+        values = [v for v in several if isinstance(v, cls)]  # those from a set come in any order
+        root = any(v is c for v in values)
+        (c if root else min(values, key=lambda v: (v.data, v.grad), default=c)).backward()
         return [*found, *flat(result, cls), *flat((a, b, c), cls)]
     except RecursionError:
         raise
