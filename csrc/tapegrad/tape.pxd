@@ -159,7 +159,7 @@ cdef void *resized(void *old, int64_t count, size_t width) except NULL
 
 
 cdef inline int room(Tape t, int32_t count) except -1:
-    """Make sure that `count` pushes will succeed. Nodes may move: read indices afterwards."""
+    """Make sure that `count` pushes will succeed. Nodes may move: read indices afterwards. 1 while somebody records."""
     if t.size > t.limit - count:
         return t.reserve(count)
     return 0

@@ -273,7 +273,8 @@ cdef class Tape:
     cdef int reserve(self, int32_t count) except -1:
         cdef int64_t needed = <int64_t>self.size + count
         if self.recordings and needed <= self.enough:
-            return self.note_owner()        # nothing else was to be asked for
+            self.note_owner()               # nothing else was to be asked for
+            return 1
         if needed > self.compact_at or needed > self.max_size:
             self.squeeze()
             needed = <int64_t>self.size + count
@@ -284,7 +285,7 @@ cdef class Tape:
         if self.recordings:
             self.note_owner()
         self.set_limit()
-        return 0
+        return self.recordings != 0
 
     cdef void set_limit(self) noexcept:
         self.limit = min(self.allocated, self.max_size)

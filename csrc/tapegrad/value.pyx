@@ -852,6 +852,15 @@ cdef int check(int op, double a, double b, double y) except -1:
     raise ValueError(f"math domain error: {name}({a})")
 
 
+cdef int watch(int op, object a, object b, int count) except -1:
+    """While somebody records: note whether plain Python would raise, where a `try` could catch it, and raise it."""
+    r = tape.recorder()
+    if r is not None and (op == code("/") or table[op].errors != NONE):
+        r.may_raise(table[op].label.decode(), a, b)
+        room(tape, count)                   # and what was read of nodes is to be read again
+    return 0
+
+
 cdef inline double evaluate(int op, double a, double b, int ka, int kb, int *kind) except? -1.0:
     cdef double y = value_of(op, a, b, ka, kb, kind)
     if table[op].errors != NONE and not isfinite(y):
@@ -874,7 +883,8 @@ cdef inline int32_t push_op(int op, int32_t i, int32_t j) except -1:
 
 cdef inline object unary(Value v, int op):
     cdef Value out = fresh()
-    room(tape, 1)
+    if room(tape, 1):
+        watch(op, v, None, 1)
     hold(tape, push_op(op, v.index, v.index), handle(out))
     if handle(v).state != NULL:
         keep(out, anchor(v))
@@ -883,7 +893,8 @@ cdef inline object unary(Value v, int op):
 
 cdef inline object binary(Value v, Value w, int op):
     cdef Value out = fresh()
-    room(tape, 1)
+    if room(tape, 1):
+        watch(op, v, w, 1)
     hold(tape, push_op(op, v.index, w.index), handle(out))
     if handle(v).state != NULL or handle(w).state != NULL:
         keep(out, both(anchor(v), anchor(w)))
@@ -896,7 +907,8 @@ cdef inline object with_leaf(Value v, double x, int kind, int op):
     cdef int32_t i, leaf
     cdef int k = 0
     cdef double y
-    room(tape, 2)
+    if room(tape, 2):
+        watch(op, v, number(x, kind), 2)
     i = v.index
     y = evaluate(op, tape.value[i], x, tape.kind[i] & KIND, kind, &k)
     leaf = push_leaf(tape, x, kind)
@@ -953,7 +965,8 @@ cdef object divide(Value v, Value w):
     cdef int32_t minus, inner
     cdef int kind = 0
     cdef double y
-    room(tape, 3)
+    if room(tape, 3):
+        watch(code("/"), v, w, 3)
     y = evaluate(POWN, tape.value[w.index], unknown(-1.0), tape.kind[w.index] & KIND, INT, &kind)
     minus = push_leaf(tape, -1.0, INT)
     inner = push(tape, POWN, w.index, minus, y, kind)
@@ -982,7 +995,8 @@ cdef object number_over(double x, int kind, Value w):
     cdef int32_t inner
     cdef int k = 0
     cdef double y
-    room(tape, 4)
+    if room(tape, 4):
+        watch(code("/"), number(x, kind), w, 4)
     y = evaluate(POWN, tape.value[w.index], unknown(-1.0), tape.kind[w.index] & KIND, INT, &k)
     inner = push(tape, POWN, w.index, push_leaf(tape, -1.0, INT), y, k)
     hold(tape, push_op(MUL, inner, push_leaf(tape, x, kind)), handle(out))
@@ -997,7 +1011,8 @@ cdef object from_leaf(double x, int kind, Value w, int op):
     cdef int32_t leaf
     cdef int k = 0
     cdef double y
-    room(tape, 2)
+    if room(tape, 2):
+        watch(op, number(x, kind), w, 2)
     y = evaluate(op, x, tape.value[w.index], kind, tape.kind[w.index] & KIND, &k)
     leaf = push_leaf(tape, x, kind)
     hold(tape, push(tape, op, leaf, w.index, y, k), handle(out))
@@ -1527,6 +1542,8 @@ cdef class Value:
                 return left * right ** -1
             if not as_number(right, &x, &kind):
                 return NotImplemented
+            if x == 0.0 and tape.recordings:
+                watch(code("/"), left, right, 1)
             x = evaluate(POWN, x, unknown(-1.0), kind, INT, &kind)
             return with_leaf(<Value>left, x, kind, MUL) if ours(left) else left * number(x, kind)
         if not as_number(left, &x, &kind):

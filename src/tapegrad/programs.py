@@ -151,6 +151,8 @@ class Family:
                 recorder.inputs = _leaves(x.tolist())
                 args, kwargs = unflatten(self.spec, iter(recorder.inputs), structure.of_values)
                 roots, spec = roots_of(self.call(*args, **kwargs))
+                if recorder.refused is not None:
+                    raise recorder.refused
             finally:
                 if lines is not None:
                     lines.stop()

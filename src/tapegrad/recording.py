@@ -15,6 +15,7 @@ import os
 import sys
 
 from tapegrad.engine import Value
+from tapegrad.trying import COMPLEX, called_as, could_catch, error_of, raising
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -155,12 +156,30 @@ class Recorder(Recording):
         self.inputs: list[Value] = []
         self.guards: list[tuple[Value, float, tuple[str, int]]] = []
         self.guarded: set[int] = set()  # the identities of the Values in guards, which keep them alive
+        self.refused: Exception | None = None  # an error that the program may not go on after
 
     def guard(self, value: Value, outcome: float) -> None:
         """This is what came out, and Python goes on by it."""
         if id(value) not in self.guarded:
             self.guarded.add(id(value))
             self.guards.append((value, outcome, caller()))
+
+    def may_raise(self, label: str, a: Any, b: Any) -> None:
+        """Where a `try` could catch what plain Python raises for this operation: guard whether it does, and raise it."""
+        if not could_catch(method=label.isidentifier()):
+            return
+        if label == "**" and called_as("pow"):
+            label = "pow"
+        raised = raising(label, a, b)
+        if raised is None:
+            return
+        code = _peek(raised)
+        self.guard(raised, code)
+        if code:
+            error = error_of(int(code), label, _number(a), None if b is None else _number(b))
+            if code == COMPLEX:
+                self.refused = error  # whatever the program does with it
+            raise error
 
     def compare(self, v: Value, other: Any, op: int) -> Any:
         """v < other and so on, for `Value`'s operators."""
@@ -209,6 +228,10 @@ def refuse_elsewhere(what: str) -> None:
 
 def _as_value(x: Any) -> Value:
     return x if isinstance(x, Value) else x.value if isinstance(x, Condition) else Value(x)
+
+
+def _number(x: Any) -> float:
+    return _peek(x) if isinstance(x, Value) else float(x)
 
 
 def to_int(x: Any, /) -> int:
