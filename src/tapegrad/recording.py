@@ -168,7 +168,7 @@ class Recorder(Recording):
         """Where a `try` could catch what plain Python raises for this operation: guard whether it does, and raise it."""
         if not could_catch(method=label.isidentifier()):
             return
-        if label == "**" and called_as("pow"):
+        if label in ("**", "**n") and called_as("pow"):
             label = "pow"
         raised = raising(label, a, b)
         if raised is None:

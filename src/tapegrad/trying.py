@@ -70,23 +70,32 @@ def guarded_ranges(code: CodeType) -> Ranges:
     """The bytes of the code from which an exception goes to an `except`, a `finally` or the end of a `with`.
 
     Entries that only tidy up (a generator's StopIteration, the end of an `except ... as e`, the variables of an inlined
-    comprehension) do not count: nothing is caught there.
+    comprehension) count if what they raise again goes to one of these.
     """
-    table = code.co_exceptiontable
-    if not table:
+    if not code.co_exceptiontable:
         return ()
     found = _ranges.get(code)
     if found is None:
+        table = list(entries(code.co_exceptiontable))
         instructions = code.co_code
-        found = tuple((start, end) for start, end, target in entries(table) if begins_handler(instructions, target))
+        found = tuple([(start, end) for start, end, target in table if is_handled(instructions, table, target)])
         _ranges[code] = found
     return found
 
 
-def begins_handler(instructions: bytes, target: int) -> bool:
-    while target < len(instructions) and instructions[target] in SKIPPED:
-        target += 2
-    return target < len(instructions) and instructions[target] == HANDLER
+def is_handled(instructions: bytes, table: list[tuple[int, int, int]], target: int) -> bool:
+    """Whether the code that an exception goes to is a handler, or raises it again to one."""
+    for _ in table:
+        first = target
+        while instructions[first] in SKIPPED:
+            first += 2
+        if instructions[first] == HANDLER:
+            return True
+        further = [after for start, end, after in table if start <= target < end]
+        if not further:
+            return False
+        target = further[0]
+    return False
 
 
 def could_catch(stop: FrameType | None = None, method: bool = False) -> bool:
@@ -221,9 +230,7 @@ def _power(label: str, a: Value, b: Value) -> Value:
     overflow = _both(_both(both, _infinite(y)), _not(pole))
     imaginary = _both(both, _apply("!=", y, y))
     of_math = label == "pow"  # math.pow's errors are ValueError for these two
-    return _coded(
-        (DOMAIN if of_math else ZERO, pole), (RANGE, overflow), (DOMAIN if of_math else COMPLEX, imaginary)
-    )
+    return _coded((DOMAIN if of_math else ZERO, pole), (RANGE, overflow), (DOMAIN if of_math else COMPLEX, imaginary))
 
 
 RULES: dict[str, Any] = {
@@ -267,7 +274,7 @@ def raising(label: str, a: Any, b: Any = None) -> Value | None:
 
 def error_of(code: int, label: str, a: float, b: float | None) -> Exception:
     """What is raised where `raising` is `code`."""
-    shown = f"{label}({a})" if b is None else f"{a} {label} {b}"
+    shown = f"{label}({a})" if b is None else f"{a} {label.rstrip('n')} {b}"
     if code == COMPLEX:
         return TypeError(
             f"{shown} is a complex number in plain Python, which a recorded function has none of; tapegrad.pow raises "
