@@ -48,6 +48,26 @@ class Engine:
 ENGINES = {name: Engine(name, core) for name, core in BACKENDS.items()}
 
 
+def with_divisions() -> types.ModuleType:
+    """The reference, in which a / b is one node, a division, as it is in recorded functions."""
+    spec = importlib.util.find_spec("tapegrad.reference")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    rule = module.Rule("/", lambda a, b: a / b, lambda a, b, y: (module._div(1.0, b), module._div(-float(y), b)))
+    module.RULES["/"] = rule
+
+    def divide(left, right):
+        right = right if isinstance(right, module.Value) else module._leaf(right)
+        return NotImplemented if right is None else module._apply(rule, (left, right))
+
+    module.Value.__truediv__ = divide
+    module.Value.__rtruediv__ = lambda self, other: module.Value(other) / self
+    return module
+
+
+DIVIDING = Engine("the reference, with divisions", with_divisions())
+
+
 @pytest.fixture(params=list(ENGINES))
 def engine(request) -> Engine:
     return ENGINES[request.param]

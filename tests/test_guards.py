@@ -9,6 +9,7 @@ import pickle
 
 import numpy as np
 import pytest
+from conftest import DIVIDING
 
 import tapegrad
 from tapegrad import Value, frozen, grad, record, stop_gradient, to_int, value_and_grad, vmap, where
@@ -108,7 +109,7 @@ def bounded_loop(x):
 
 
 def branch_free(x):
-    return where(x > 0, x * x, -x) + where((x > -1) & (x < 1) | ~(x > -2), x.sin(), 3.0)
+    return where(x > 0, x * x, -x) + where((x > -1) & (x < 1) | ((x > -2) == False), x.sin(), 3.0)  # noqa: E712
 
 
 def conditions_in_arithmetic(x):
@@ -150,7 +151,7 @@ def test_every_way_to_decide(f):
 @pytest.mark.parametrize("f", [branch_free, conditions_in_arithmetic, comparisons_of_conditions])
 def test_conditions_are_the_numbers_that_bools_are(f):
     def plain(x):
-        """The same on floats, where comparisons give bools; ~ of those means something else."""
+        """The same on floats."""
         if f is branch_free:
             return (x * x if x > 0 else -x) + (math.sin(x) if -1 < x < 1 or not x > -2 else 3.0)
         return f(x)
@@ -252,7 +253,7 @@ def ten_branches(x, y):
     return c * steps + a.sigmoid() * b
 
 
-def ten_choices(x, y):
+def ten_choices(x, y, where=where):
     """The same without the loop, and with where in place of if."""
     a = where(x > y, x * y, x - y)
     a = where(a > 0.5, a.sin() + x, a)
@@ -276,15 +277,16 @@ def points():
 def test_one_by_one_equals_the_eager_engine(points):
     both = value_and_grad(ten_branches, (0, 1))
     for k, (x, y) in enumerate(points[:3000].tolist()):
-        value, grads = eager(ten_branches, x, y)
+        value, grads = eager(ten_branches, x, y, V=DIVIDING.Value)
         assert both(x, y) == (value, tuple(grads))
         if k < 200:
-            assert eager(ten_branches, x, y, V=slow.Value) == (value, grads)
+            assert eager(ten_branches, x, y, V=slow.Value) == eager(ten_branches, x, y)
 
 
 @pytest.mark.slow
 def test_a_batch_equals_the_eager_engine_at_every_point(points):
-    expected = np.array([[value, *grads] for value, grads in [eager(ten_branches, *p) for p in points.tolist()]])
+    one_by_one = [eager(ten_branches, *p, V=DIVIDING.Value) for p in points.tolist()]
+    expected = np.array([[value, *grads] for value, grads in one_by_one])
     values, (dx, dy) = vmap(value_and_grad(ten_branches, (0, 1)), exact=True)(points[:, 0], points[:, 1])
     assert np.array_equal(values, expected[:, 0])
     assert np.array_equal(dx, expected[:, 1]) and np.array_equal(dy, expected[:, 2])
@@ -300,7 +302,12 @@ def test_the_same_with_where(points):
     eager engine sums adjoints in an order that depends on which arms there are, and a program has one order."""
     # where y < -1 the arm that is not taken is the log of a negative number, at which the eager engine raises
     some = points[points[:, 1] > -1][:10_000]
-    expected = np.array([[value, *grads] for value, grads in [eager(ten_choices, *p) for p in some.tolist()]])
+
+    def choices(x, y):
+        return ten_choices(x, y, DIVIDING.functions.where)
+
+    one_by_one = [eager(choices, *p, V=DIVIDING.Value) for p in some.tolist()]
+    expected = np.array([[value, *grads] for value, grads in one_by_one])
     both = value_and_grad(ten_choices, (0, 1))
     single = np.array([[value, *grads] for value, grads in [both(*p) for p in some.tolist()]])
     assert len(both.programs) == 1 and not both.programs[0].guards
@@ -403,9 +410,9 @@ def test_what_cannot_be_guarded_is_an_error_that_names_the_line(f, text, how):
     assert Value(2.0).data == 2.0
 
 
-def test_copies_are_errors_too():
-    with pytest.raises(TypeError, match="data of a Value in a recorded function"):
-        record(copies)(1.0)
+def test_a_copy_of_a_number_is_that_number():
+    f = record(copies)
+    assert [f(x) for x in (1.0, 2.0)] == [copies(x) for x in (1.0, 2.0)]
 
 
 def test_a_parameters_data_cannot_be_read_or_set():
@@ -475,8 +482,9 @@ def test_guards_on_shared_inputs_and_on_values_that_the_function_reads():
     assert g(0.5).data == 0.5
 
 
-def test_equality_is_identity_as_it_is_for_values():
-    assert [record(lambda x: 1.0 if x == 0 else 2.0)(v) for v in (0.0, 1.0)] == [2.0, 2.0]
+def test_equality_is_that_of_numbers_in_a_recorded_function_and_identity_of_eager_values():
+    f = record(lambda x: 1.0 if x == 0 else 2.0)
+    assert [f(v) for v in (0.0, 1.0, 0.0, math.nan)] == [1.0, 2.0, 1.0, 2.0]
     assert (1.0 if Value(0.0) == 0 else 2.0) == 2.0
 
 
@@ -488,17 +496,33 @@ def test_what_a_recorded_function_stores_outside_cannot_be_used_wrongly():
         return x
 
     record(f)(2.0)
-    chosen, condition, plain = kept
-    assert chosen.data == 6.0
-    with pytest.raises(RuntimeError, match="stored outside cannot be differentiated"):
-        (chosen * 2).backward()
-    with pytest.raises(RuntimeError, match="says nothing any more"):
-        bool(condition)
-    for kept in (chosen, pickle.loads(pickle.dumps(chosen)), copy.deepcopy(chosen)):
-        assert (kept.data, kept._children) == (6.0, ())
-        with pytest.raises(ValueError, match="1 local gradients for 0 children"):
-            kept._local_grads = (1.0,)
-    plain.backward()
     w = Value(1.0)
+    for v in kept:
+        for use in (
+            lambda v: v.data,
+            lambda v: v.grad,
+            lambda v: v * 2,
+            lambda v: 2 * v,
+            lambda v: w * v,
+            lambda v: v / 2,
+            lambda v: v - w,
+            lambda v: v > 1,
+            lambda v: v == 1,
+            lambda v: w.maximum(v),
+            lambda v: v.exp(),
+            lambda v: tapegrad.sum([w, v]),
+            lambda v: tapegrad.dot([w], [v]),
+            lambda v: v.backward(),
+            lambda v: bool(v),
+            lambda v: hash(v),
+            lambda v: pickle.dumps(v),
+            lambda v: copy.deepcopy(v),
+            lambda v: Value(1.0, (v,)),
+            lambda v: record(lambda x: x + v)(1.0),
+            lambda v: record(lambda x: v)(1.0),
+            lambda v: grad(lambda x: where(x > 0, x, v))(1.0),
+        ):
+            with pytest.raises(TypeError, match="was computed while a function was being recorded"):
+                use(v)
     (w * 3).backward()
-    assert (plain.data, w.grad) == (4.0, 3.0)
+    assert w.grad == 3.0

@@ -15,9 +15,9 @@ from libc.math cimport signbit
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
-from tapegrad.ops cimport (ADD, ALL_COUNT, BINARY, COPY, CUSTOM, FLOAT, LEAF, MADD, MUL, NEG, NMADD, NOT, PARAM, POW,
+from tapegrad.ops cimport (ADD, ALL_COUNT, BINARY, COPY, CUSTOM, FLOAT, INT, LEAF, MADD, MUL, NEG, NMADD, NOT, PARAM, POW,
                            POWN, SELECT, STOP, SUB, TERNARY, TMUL, UNARY, ZMADD, ZMUL, code, table, value_of_floats)
-from tapegrad.tape cimport Still, Tape, push, push_leaf, room
+from tapegrad.tape cimport KIND, Still, Tape, push, push_leaf, room
 
 from tapegrad import tape as _tape_module
 from tapegrad.rules import parse
@@ -965,6 +965,10 @@ cdef int visit(Graph g, int32_t root, int32_t start, int32_t *place, dict older,
             place[u - start] = g.add(op, operand[0], operand[1], operand[2])
             if numbers is not None:
                 numbers.append(u)
+            if tape.kind[u] & KIND == INT and op != ADD and op != SELECT:
+                place[u - start] = g.add(ADD, place[u - start], g.constant(0.0), 0)     # an int has no -0
+                if numbers is not None:
+                    numbers += (u, u)
     finally:
         PyMem_RawFree(stack)
     return 0

@@ -78,6 +78,21 @@ static inline double tg_logaddexp(double a, double b)
     return d > 0.0 ? a + log1p(exp(-d)) : b + log1p(exp(d));
 }
 
+/* a % b and a // b as Python's floats have them: the sign is that of b, and the quotient is an integer. */
+static inline double tg_modulo(double a, double b)
+{
+    const double r = fmod(a, b);
+    return r == 0.0 ? copysign(0.0, b) : (r < 0.0) != (b < 0.0) ? r + b : r;
+}
+
+static inline double tg_floor_divide(double a, double b)
+{
+    const double r = fmod(a, b);
+    const double q = (a - r) / b - (r != 0.0 && (r < 0.0) != (b < 0.0) ? 1.0 : 0.0);
+    const double f = floor(q);
+    return q == 0.0 ? copysign(0.0, a / b) : q - f > 0.5 ? f + 1.0 : f;
+}
+
 #define TG_OPS(OP)                                                                                                     \
     OP(ADD,        "+",          BINARY, NONE,  a + b,                       ka & kb & 1, 1.0, 1.0)                    \
     OP(MUL,        "*",          BINARY, NONE,  a * b,                       ka & kb & 1, b, a)                        \
@@ -137,21 +152,23 @@ static inline double tg_logaddexp(double a, double b)
  * becomes. Same columns. ZMUL(d, g) is a local derivative times an adjoint, where a zero adjoint wins; TMUL(d, t) is one
  * times a tangent, where a zero of either wins. */
 #define TG_RECORDED_OPS(OP)                                                                                            \
-    OP(NEG,        "neg",        UNARY,  NONE,  -a,                          0, -1.0, 0.0)                             \
-    OP(SUB,        "-",          BINARY, NONE,  a - b,                       0, 1.0, -1.0)                             \
+    OP(NEG,        "neg",        UNARY,  NONE,  -a,                          ka & 1, -1.0, 0.0)                        \
+    OP(SUB,        "-",          BINARY, NONE,  a - b,                       ka & kb & 1, 1.0, -1.0)                   \
     OP(DIV,        "/",          BINARY, NONE,  a / b,                       0, 1.0 / b, -y / b)                       \
-    OP(TRUNC,      "trunc",      UNARY,  NONE,  trunc(a),                    0, 0.0, 0.0)                              \
-    OP(COPY,       "copy",       UNARY,  NONE,  a,                           0, 1.0, 0.0)                              \
-    OP(STOP,       "stop_gradient", UNARY, NONE, a,                          0, 0.0, 0.0)                              \
-    OP(LT,         "<",          BINARY, NONE,  a < b,                       0, 0.0, 0.0)                              \
-    OP(LE,         "<=",         BINARY, NONE,  a <= b,                      0, 0.0, 0.0)                              \
-    OP(GT,         ">",          BINARY, NONE,  a > b,                       0, 0.0, 0.0)                              \
-    OP(GE,         ">=",         BINARY, NONE,  a >= b,                      0, 0.0, 0.0)                              \
-    OP(EQ,         "==",         BINARY, NONE,  a == b,                      0, 0.0, 0.0)                              \
-    OP(NE,         "!=",         BINARY, NONE,  a != b,                      0, 0.0, 0.0)                              \
-    OP(AND,        "and",        BINARY, NONE,  a != 0.0 && b != 0.0,        0, 0.0, 0.0)                              \
-    OP(OR,         "or",         BINARY, NONE,  a != 0.0 || b != 0.0,        0, 0.0, 0.0)                              \
-    OP(NOT,        "not",        UNARY,  NONE,  a == 0.0,                    0, 0.0, 0.0)                              \
+    OP(MOD,        "%",          BINARY, NONE,  tg_modulo(a, b),             ka & kb & 1, 1.0, -tg_floor_divide(a, b)) \
+    OP(FLOORDIV,   "//",         BINARY, NONE,  tg_floor_divide(a, b),       ka & kb & 1, 0.0, 0.0)                    \
+    OP(TRUNC,      "trunc",      UNARY,  NONE,  trunc(a),                    TG_INT, 0.0, 0.0)                         \
+    OP(COPY,       "copy",       UNARY,  NONE,  a,                           ka, 1.0, 0.0)                             \
+    OP(STOP,       "stop_gradient", UNARY, NONE, a,                          ka, 0.0, 0.0)                             \
+    OP(LT,         "<",          BINARY, NONE,  a < b,                       TG_BOOL, 0.0, 0.0)                        \
+    OP(LE,         "<=",         BINARY, NONE,  a <= b,                      TG_BOOL, 0.0, 0.0)                        \
+    OP(GT,         ">",          BINARY, NONE,  a > b,                       TG_BOOL, 0.0, 0.0)                        \
+    OP(GE,         ">=",         BINARY, NONE,  a >= b,                      TG_BOOL, 0.0, 0.0)                        \
+    OP(EQ,         "==",         BINARY, NONE,  a == b,                      TG_BOOL, 0.0, 0.0)                        \
+    OP(NE,         "!=",         BINARY, NONE,  a != b,                      TG_BOOL, 0.0, 0.0)                        \
+    OP(AND,        "and",        BINARY, NONE,  a != 0.0 && b != 0.0,        TG_BOOL, 0.0, 0.0)                        \
+    OP(OR,         "or",         BINARY, NONE,  a != 0.0 || b != 0.0,        TG_BOOL, 0.0, 0.0)                        \
+    OP(NOT,        "not",        UNARY,  NONE,  a == 0.0,                    TG_BOOL, 0.0, 0.0)                        \
     OP(ZMUL,       "zmul",       BINARY, NONE,  b == 0.0 ? 0.0 : a * b,      0, b, a)                                  \
     OP(TMUL,       "tmul",       BINARY, NONE,  a == 0.0 || b == 0.0 ? 0.0 : a * b, 0, b, a)
 
@@ -215,6 +232,22 @@ static inline double tg_value(int op, double a, double b, int ka, int kb, int *k
         y += 0.0;                                                        /* an int has no -0 */
         if (!(fabs(y) < TG_EXACT))
             k = TG_FLOAT;
+    }
+    *kind_of_y = k;
+    return y;
+}
+
+/* The value of any operation, those of recordings too, and the kind that it has where it is exact. */
+static inline double tg_value_and_kind(int op, double a, double b, int ka, int kb, int *kind_of_y)
+{
+    double y = 0.0;
+    int k = 0;
+    (void)b; (void)ka; (void)kb;
+    switch (op) {
+#define TG_CASE(NAME, label, operands, errors, value, kind, da, db) case TG_##NAME: y = (value); k = (kind); break;
+    TG_OPS(TG_CASE)
+    TG_RECORDED_OPS(TG_CASE)
+#undef TG_CASE
     }
     *kind_of_y = k;
     return y;

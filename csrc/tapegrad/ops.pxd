@@ -19,6 +19,10 @@ cdef extern from "ops.h" nogil:
     enum:                                   # those that occur in recordings only
         NEG "TG_NEG"
         SUB "TG_SUB"
+        DIV "TG_DIV"
+        MOD "TG_MOD"
+        FLOORDIV "TG_FLOORDIV"
+        TRUNC "TG_TRUNC"
         COPY "TG_COPY"
         STOP "TG_STOP"
         NOT "TG_NOT"
@@ -52,6 +56,7 @@ cdef extern from "ops.h" nogil:
 
     int code "tg_code"(const char *label)
     double value_of "tg_value"(int op, double a, double b, int ka, int kb, int *kind)
+    double value_and_kind "tg_value_and_kind"(int op, double a, double b, int ka, int kb, int *kind)
     double value_of_floats "tg_value_of_floats"(int op, double a, double b, double c)
     double unknown "tg_unknown"(double x)
     double value_of_sum "tg_value_ADD"(double a, double b)

@@ -129,6 +129,7 @@ cdef class Tape:
     cdef int32_t looked_at          # up to here RECORDED is known
     cdef void (*break_cycles)(Tape) noexcept        # lets go of Values that only their own closures keep; or NULL
     cdef void (*settle)(Tape) noexcept              # see value.pyx: those that wait; or NULL
+    cdef void (*outlive)(Handle *) noexcept         # see value.pyx: what is there when its recording ends; or NULL
 
     cdef int reserve(self, int32_t count) except -1
     cdef int grow(self, int64_t needed) except -1
@@ -159,7 +160,7 @@ cdef void *resized(void *old, int64_t count, size_t width) except NULL
 
 
 cdef inline int room(Tape t, int32_t count) except -1:
-    """Make sure that `count` pushes will succeed. Nodes may move: read indices afterwards. 1 while somebody records."""
+    """Make sure that `count` pushes will succeed; 1 if this thread is recording. Nodes may move: read indices afterwards."""
     if t.size > t.limit - count:
         return t.reserve(count)
     return 0

@@ -272,9 +272,9 @@ cdef class Tape:
 
     cdef int reserve(self, int32_t count) except -1:
         cdef int64_t needed = <int64_t>self.size + count
+        cdef int recorded = 0
         if self.recordings and needed <= self.enough:
-            self.note_owner()               # nothing else was to be asked for
-            return 1
+            return self.note_owner()        # nothing else was to be asked for
         if needed > self.compact_at or needed > self.max_size:
             self.squeeze()
             needed = <int64_t>self.size + count
@@ -283,9 +283,9 @@ cdef class Tape:
         if needed > self.allocated:
             self.grow(needed)
         if self.recordings:
-            self.note_owner()
+            recorded = self.note_owner()
         self.set_limit()
-        return self.recordings != 0
+        return recorded
 
     cdef void set_limit(self) noexcept:
         self.limit = min(self.allocated, self.max_size)
@@ -463,14 +463,14 @@ cdef class Tape:
         return r
 
     cdef int note_owner(self) except -1:
-        """Note, before a push, which thread it is that pushes, and whether it records."""
+        """Note, before a push, which thread it is that pushes, and whether it records; 1 if it does."""
         cdef unsigned long thread = PyThread_get_thread_ident()
         cdef bint recorded
         cdef Stretch *last
         if self.stretch_count and not self.recorders_changed:
             last = &self.stretches[self.stretch_count - 1]
             if last.thread == thread and last.first < self.size and self.looked_at <= self.size:
-                return 0
+                return last.recorded
         recorded = self.recorder() is not None
         while self.stretch_count and self.stretches[self.stretch_count - 1].first >= self.size:
             self.stretch_count -= 1         # all that was in it has been popped
@@ -479,14 +479,14 @@ cdef class Tape:
             last = &self.stretches[self.stretch_count - 1]
             if last.thread == thread and last.recorded == recorded:
                 self.recorders_changed = False
-                return 0
+                return recorded
         if self.stretch_count == self.stretch_capacity:
             self.stretches = <Stretch *>resized(self.stretches, 2 * self.stretch_capacity + 8, sizeof(Stretch))
             self.stretch_capacity = 2 * self.stretch_capacity + 8
         self.stretches[self.stretch_count] = Stretch(self.size, thread, recorded)
         self.stretch_count += 1
         self.recorders_changed = False
-        return 0
+        return recorded
 
     cdef Stretch *owner(self, int32_t node) noexcept nogil:
         """The stretch that a node is in; NULL for a node from before all recordings."""
@@ -544,6 +544,10 @@ cdef class Tape:
                     self.kind[i] |= LEAKED
         for i in range(max(r.start if self.recordings else self.first_recorded, 1), self.size):
             self.kind[i] &= ~<int>RECORDED  # what others have made is found again
+            if self.outlive != NULL and self.handle[i] != NULL:
+                s = self.owner(i)
+                if s == NULL or s.thread == r.thread or not self.recordings:
+                    self.outlive(self.handle[i])
         self.looked_at = min(self.looked_at, r.start)
         later = latest
         while later is not None and later.thread != r.thread:

@@ -14,6 +14,14 @@ cdef class Value:
     cdef PyObject *weakrefs
 
 
+cdef class Number(Value):
+    pass
+
+
+cdef class Outlived(Value):
+    pass
+
+
 # for copies.pyx
 cdef Extra extra_of(Value v)
 cdef Extra custom(Value v)

@@ -15,9 +15,9 @@ from libc.math cimport fabs, isfinite, isinf, isnan
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from libc.string cimport memcpy, memset
 
-from tapegrad.ops cimport (ADD, BINARY, BOOL, COPY, CUSTOM, EXACT, FLOAT, INT, LEAF, MUL, NONE, PARAM, POW, POWER, POWN,
-                           RANGE, SELECT, TOINT, UNARY, code, partial_is_int, partials, table, unknown, value_of,
-                           value_of_floats, value_of_product, value_of_sum)
+from tapegrad.ops cimport (ADD, BINARY, BOOL, COPY, CUSTOM, DIV, EXACT, FLOAT, FLOORDIV, INT, LEAF, MOD, MUL, NONE, PARAM,
+                           POW, POWER, POWN, RANGE, SELECT, SUB, TOINT, TRUNC, UNARY, code, partial_is_int, partials,
+                           table, unknown, value_and_kind, value_of, value_of_floats, value_of_product, value_of_sum)
 from tapegrad.tape cimport (GRAD_KIND, KIND, PARKED, Extra, Handle, Still, Tape, handle, hold, living, push, push_leaf,
                             release, replace_handle, resized, room)
 
@@ -67,6 +67,13 @@ cdef extern from *:
     }
     static inline void tg_restore_error(tg_error e) { PyErr_Restore(e.type, e.value, e.traceback); }
     #endif
+    static inline void tg_set_type(PyObject *o, PyTypeObject *type)
+    {
+        PyTypeObject *old = Py_TYPE(o);
+        Py_INCREF(type);
+        Py_SET_TYPE(o, type);
+        Py_DECREF(old);
+    }
     static inline void tg_set_offsets(PyTypeObject *type)
     {
         type->tp_dictoffset = offsetof(TgHandle, attrs);        /* an ordinary __dict__, but made when first needed */
@@ -82,6 +89,7 @@ cdef extern from *:
     PyTypeObject *type_at "Py_TYPE"(PyObject *o) noexcept
     PyTypeObject *type_of_object "Py_TYPE"(object o) noexcept
     void set_offsets "tg_set_offsets"(PyTypeObject *type) noexcept
+    void set_type "tg_set_type"(PyObject *o, PyTypeObject *type) noexcept
     object alloc "tg_alloc"(PyTypeObject *type)
     ctypedef void *binaryfunc
     ctypedef void *unaryfunc
@@ -132,9 +140,26 @@ cdef inline Value fresh():
     return <Value>o
 
 
+cdef Value fresh_number():
+    """A Number without a node: what an operation gives while this thread records."""
+    cdef PyObject *o = gc_new(type_of(Number))
+    memset(<char *>o + sizeof(PyObject), 0, sizeof(Handle) - sizeof(PyObject))
+    set_refcnt(o, 0)
+    return <Value>o
+
+
+cdef void outlive(Handle *h) noexcept:
+    """A Number that is there when its recording ends becomes an Outlived, of which nothing can be asked."""
+    cdef PyObject *o = <PyObject *>h
+    if type_at(o) == type_of(Number):
+        set_type(o, type_of(Outlived))
+
+
 cdef object new(PyTypeObject *type, PyObject *args, PyObject *kwargs):
     """Value.__new__: every Value, even one whose __init__ is never called, stands for a node."""
     cdef Value v
+    if type == type_of(Number) or type == type_of(Outlived):
+        raise TypeError("the numbers of a recorded function are made by recording it")
     if type == type_of(Value):
         v = fresh()
     else:
@@ -652,13 +677,14 @@ def _peek(Value v not None):
 
 
 def _apply(str label, Value v not None, Value w=None):
-    """The Value of an operation of the table, of recordings too, on floats."""
+    """The Value of an operation of the table, of recordings too, on floats; a Number while this thread records."""
     cdef Value out = fresh()
     cdef int op = code(label.encode())
     cdef int32_t i, j
     if op < 0 or table[op].operands == PARAM or (table[op].operands == BINARY) != (w is not None):
         raise ValueError(f"no operation {label!r} of so many operands")
-    room(tape, 1)
+    if room(tape, 1):
+        return followed(op, v, w, 0.0, 0, False)
     i = v.index
     j = i if w is None else w.index
     hold(tape, push(tape, op, i, j, value_of_floats(op, tape.value[i], tape.value[j], 0.0), FLOAT), handle(out))
@@ -668,21 +694,28 @@ def _apply(str label, Value v not None, Value w=None):
 
 def _select(Value condition not None, Value x not None, Value y not None):
     """x if the condition is not 0, else y. The node before a SELECT is a copy of the condition, which goes with it."""
-    cdef Value out = fresh()
+    cdef Value out = fresh_number() if records() else fresh()
     cdef int32_t c, i, j
+    cdef int kind
+    refuse_outlived(condition)
+    refuse_outlived(x)
+    refuse_outlived(y)
     room(tape, 2)
     c, i, j = condition.index, x.index, y.index
+    kind = tape.kind[i] & KIND
+    if kind != tape.kind[j] & KIND:
+        kind &= tape.kind[j] & INT
     if tape.value[c] == 0.0:
         i, j = j, i
     push(tape, COPY, c, c, tape.value[c], FLOAT)
-    hold(tape, push(tape, SELECT, i, j, tape.value[i], FLOAT), handle(out))
+    hold(tape, push(tape, SELECT, i, j, tape.value[i], kind), handle(out))
     keep(out, both(both(anchor(condition), anchor(x)), anchor(y)))
     return out
 
 
 def _value_at(int32_t i):
     """The Value that stands for node i of a recording, or that the program holds."""
-    cdef Value w = fresh()
+    cdef Value w = fresh_number() if records() else fresh()
     if i <= 0 or i >= tape.size:
         raise ValueError(f"there is no node {i}")
     if tape.kind[i] & PARKED:
@@ -715,18 +748,23 @@ cdef object anchors_below(int32_t i):
     return anchors
 
 
-def _leaves(list numbers not None):
-    """A list of new Values with these numbers.
+def _leaves(list numbers not None, bytes kinds=None):
+    """A list of new Numbers with these numbers; `kinds` has an f, i or b for each of them.
 
     Of a list, not of a buffer: one memoryview would be two thirds of what importing this module takes.
     """
     cdef list out = []
     cdef double x
     cdef Value v
-    for x in numbers:
-        v = fresh()
+    cdef Py_ssize_t k
+    cdef int kind = FLOAT
+    for k in range(len(numbers)):
+        x = numbers[k]
+        if kinds is not None:
+            kind = BOOL if kinds[k] == 98 else INT if kinds[k] == 105 else FLOAT
+        v = fresh_number()
         room(tape, 1)
-        hold(tape, push_leaf(tape, x, FLOAT), handle(v))
+        hold(tape, push_leaf(tape, x, kind), handle(v))
         out.append(v)
     return out
 
@@ -770,10 +808,16 @@ cdef inline int as_number(object x, double *y, int *kind) except -1:
     return other_number(x, y, kind)
 
 
+cdef double big_int = 0.0                   # the last int that a recording met which is too large to be exact
+
+
 cdef int other_number(object x, double *y, int *kind) except -1:
+    global big_int
     if PyLong_Check(x):
         y[0] = PyLong_AsDouble(x)
         kind[0] = BOOL if PyBool_Check(x) else INT if fabs(y[0]) < EXACT else FLOAT
+        if kind[0] == FLOAT and tape.recordings:
+            big_int = y[0]                  # it is no float to the ints of a recording: see `followed`
         return 1
     if PyFloat_Check(x):
         y[0] = PyFloat_AS_DOUBLE(x)
@@ -828,8 +872,6 @@ cdef inline bint ours(object v) noexcept:
 cdef int check(int op, double a, double b, double y) except -1:
     """Raise what plain Python raises where y = op(a, b) is nan or inf; return where it raises nothing."""
     cdef int errors = table[op].errors
-    if tape.recordings and tape.recorder() is not None:
-        return 0                            # replays give what IEEE 754 gives
     name = table[op].label.decode()
     if errors == TOINT:
         if isnan(y):
@@ -852,15 +894,6 @@ cdef int check(int op, double a, double b, double y) except -1:
     raise ValueError(f"math domain error: {name}({a})")
 
 
-cdef int watch(int op, object a, object b, int count) except -1:
-    """While somebody records: note whether plain Python would raise, where a `try` could catch it, and raise it."""
-    r = tape.recorder()
-    if r is not None and (op == code("/") or table[op].errors != NONE):
-        r.may_raise(table[op].label.decode(), a, b)
-        room(tape, count)                   # and what was read of nodes is to be read again
-    return 0
-
-
 cdef inline double evaluate(int op, double a, double b, int ka, int kb, int *kind) except? -1.0:
     cdef double y = value_of(op, a, b, ka, kb, kind)
     if table[op].errors != NONE and not isfinite(y):
@@ -881,10 +914,96 @@ cdef inline int32_t push_op(int op, int32_t i, int32_t j) except -1:
     return push(tape, op, i, j, y, kind)
 
 
+cdef object followed(int op, Value v, Value w, double x, int kx, bint x_first):
+    """An operation while this thread records, on v and w or, where w is None, on v and the number x: a Number.
+
+    Its kind is the one that it has whatever the operands' numbers are, and an int is exact."""
+    cdef int operands = table[op].operands
+    cdef int ka, kb, kind = 0
+    cdef double a, b, y
+    cdef int32_t i, j
+    cdef Value out
+    recorder = tape.recorder()
+    refuse_outlived(v)
+    if w is not None:
+        refuse_outlived(w)
+    if (op == POW and tape.kind[v.index] & 1 and (kx if w is None else tape.kind[w.index]) & 1
+            and (x_first or w is not None)):
+        return recorder.power_of_ints(number(x, kx) if x_first else v, v if x_first else w)
+    out = fresh_number()
+    room(tape, 2)
+    i = v.index
+    j = i
+    if operands != UNARY:
+        j = push_leaf(tape, x, kx) if w is None else w.index
+    if x_first:
+        i, j = j, i
+    a, b = tape.value[i], tape.value[j]
+    ka, kb = tape.kind[i] & KIND, tape.kind[j] & KIND
+    y = value_and_kind(op, a, b, ka, kb, &kind)
+    if operands != UNARY and kind != BOOL and not ka & kb & 1:
+        kind = FLOAT                        # of a maximum, say, it would be that of the larger
+    if kind & 1:
+        y += 0.0                            # an int has no -0
+    if (fabs(y) >= EXACT and kind and ka & kb & 1
+            or big_int != 0.0 and (ka | kb) & 1 and kind == FLOAT and (a == big_int or b == big_int)):
+        recorder.too_large()
+    if not fabs(y) < EXACT:
+        kind = FLOAT
+    hold(tape, push(tape, op, i, j, y, kind), handle(out))
+    keep(out, anchor(v) if w is None else both(anchor(v), anchor(w)))
+    if (kind == INT and (op == ADD or op == SUB or op == MUL or op == POWN)
+            or (op == TRUNC or table[op].errors == TOINT) and not ka & 1):
+        recorder.whole(out, op == ADD or op == SUB, v, number(x, kx) if w is None else w)
+    return out
+
+
+cdef object attempted(int op, Value v, Value w, double x, int kx, bint x_first):
+    """As `followed`; whether plain Python would raise an error is a guard, where it could be caught."""
+    cdef object out = followed(op, v, w, x, kx, x_first)
+    if table[op].errors != NONE or op == DIV or op == MOD or op == FLOORDIV:
+        recorder = tape.recorder()
+        if recorder.is_tried():
+            recorder.attempt(out, table[op].label.decode(), number(x, kx) if x_first else v,
+                             v if x_first else number(x, kx) if w is None else w)
+    return out
+
+
+cdef object of_two(int op, object left, object right):
+    """left - right and so on, while this thread records: one of them is a Value."""
+    cdef double x = 0.0
+    cdef int kind = 0
+    if isinstance(left, Value) and isinstance(right, Value):
+        return attempted(op, <Value>left, <Value>right, 0.0, 0, False)
+    if not as_number(right if isinstance(left, Value) else left, &x, &kind):
+        return NotImplemented
+    if isinstance(left, Value):
+        return attempted(op, <Value>left, None, x, kind, False)
+    return attempted(op, <Value>right, None, x, kind, True)
+
+
+def _operate(str label, left, right):
+    """left - right and so on, by the label of the operation, while this thread records."""
+    return of_two(code(label.encode()), left, right)
+
+
+cdef int refuse_outlived(Value v) except -1:
+    if type(v) is Outlived:
+        from tapegrad.recording import refuse_outlived as raise_error
+
+        raise_error(v)
+    return 0
+
+
+cdef bint records() except -1:
+    """Whether this thread is recording."""
+    return tape.recordings and tape.recorder() is not None
+
+
 cdef inline object unary(Value v, int op):
     cdef Value out = fresh()
     if room(tape, 1):
-        watch(op, v, None, 1)
+        return attempted(op, v, None, 0.0, 0, False)
     hold(tape, push_op(op, v.index, v.index), handle(out))
     if handle(v).state != NULL:
         keep(out, anchor(v))
@@ -894,7 +1013,7 @@ cdef inline object unary(Value v, int op):
 cdef inline object binary(Value v, Value w, int op):
     cdef Value out = fresh()
     if room(tape, 1):
-        watch(op, v, w, 1)
+        return attempted(op, v, w, 0.0, 0, False)
     hold(tape, push_op(op, v.index, w.index), handle(out))
     if handle(v).state != NULL or handle(w).state != NULL:
         keep(out, both(anchor(v), anchor(w)))
@@ -908,7 +1027,7 @@ cdef inline object with_leaf(Value v, double x, int kind, int op):
     cdef int k = 0
     cdef double y
     if room(tape, 2):
-        watch(op, v, number(x, kind), 2)
+        return attempted(op, v, None, x, kind, False)
     i = v.index
     y = evaluate(op, tape.value[i], x, tape.kind[i] & KIND, kind, &k)
     leaf = push_leaf(tape, x, kind)
@@ -941,6 +1060,7 @@ cdef inline object named(object v, object w, int op):
     cdef double x = 0.0
     cdef int kind = 0
     if isinstance(w, Value):
+        refuse_outlived(<Value>w)
         return binary(<Value>v, <Value>w, op)
     need_number(w, "the other operand", &x, &kind)
     return with_leaf(<Value>v, x, kind, op)
@@ -965,8 +1085,7 @@ cdef object divide(Value v, Value w):
     cdef int32_t minus, inner
     cdef int kind = 0
     cdef double y
-    if room(tape, 3):
-        watch(code("/"), v, w, 3)
+    room(tape, 3)
     y = evaluate(POWN, tape.value[w.index], unknown(-1.0), tape.kind[w.index] & KIND, INT, &kind)
     minus = push_leaf(tape, -1.0, INT)
     inner = push(tape, POWN, w.index, minus, y, kind)
@@ -995,8 +1114,7 @@ cdef object number_over(double x, int kind, Value w):
     cdef int32_t inner
     cdef int k = 0
     cdef double y
-    if room(tape, 4):
-        watch(code("/"), number(x, kind), w, 4)
+    room(tape, 4)
     y = evaluate(POWN, tape.value[w.index], unknown(-1.0), tape.kind[w.index] & KIND, INT, &k)
     inner = push(tape, POWN, w.index, push_leaf(tape, -1.0, INT), y, k)
     hold(tape, push_op(MUL, inner, push_leaf(tape, x, kind)), handle(out))
@@ -1012,7 +1130,7 @@ cdef object from_leaf(double x, int kind, Value w, int op):
     cdef int k = 0
     cdef double y
     if room(tape, 2):
-        watch(op, number(x, kind), w, 2)
+        return attempted(op, w, None, x, kind, True)
     y = evaluate(op, x, tape.value[w.index], kind, tape.kind[w.index] & KIND, &k)
     leaf = push_leaf(tape, x, kind)
     hold(tape, push(tape, op, leaf, w.index, y, k), handle(out))
@@ -1140,6 +1258,7 @@ cdef int need_values(tuple values, str what) except -1:
     for value in values:
         if not isinstance(value, Value):
             raise TypeError(f"{what} must be Values, not {type(value).__name__}")
+        refuse_outlived(<Value>value)
     return 0
 
 
@@ -1154,7 +1273,21 @@ cdef tuple need_numbers(object values, str what):
 
 
 def _index_of(Value v not None):
+    refuse_outlived(v)
     return v.index
+
+
+def _kind_of(Value v not None):
+    """float, int or bool: what the number of v is shown as."""
+    cdef int kind = tape.kind[v.index] & KIND
+    return bool if kind == BOOL else int if kind == INT else float
+
+
+def _raise_error_of(str label, double a, double b, double y):
+    """Raise what plain Python raises where y comes out of that operation of a, or of a and b."""
+    if label in ("/", "%", "//"):
+        raise ZeroDivisionError("float division by zero")
+    check(code(label.encode()), a, b, y)
 
 
 cdef bint closures = False                  # whether any Value has ever had a function of its own
@@ -1519,6 +1652,8 @@ cdef class Value:
     def __sub__(left, right):
         cdef double x = 0.0
         cdef int kind = 0
+        if tape.recordings and records():
+            return of_two(SUB, left, right)
         if isinstance(left, Value):
             if isinstance(right, Value):
                 if ours(left) and ours(right):
@@ -1535,6 +1670,8 @@ cdef class Value:
     def __truediv__(left, right):
         cdef double x = 0.0
         cdef int kind = 0
+        if tape.recordings and records():
+            return of_two(DIV, left, right)
         if isinstance(left, Value):
             if isinstance(right, Value):
                 if ours(left) and ours(right):
@@ -1542,8 +1679,6 @@ cdef class Value:
                 return left * right ** -1
             if not as_number(right, &x, &kind):
                 return NotImplemented
-            if x == 0.0 and tape.recordings:
-                watch(code("/"), left, right, 1)
             x = evaluate(POWN, x, unknown(-1.0), kind, INT, &kind)
             return with_leaf(<Value>left, x, kind, MUL) if ours(left) else left * number(x, kind)
         if not as_number(left, &x, &kind):
@@ -1759,6 +1894,22 @@ cdef class Value:
         return with_parameter(self, alpha, "alpha", code("elu"))
 
 
+cdef class Number(Value):
+    """A number of a function that is being recorded: what it is made of is followed, what Python asks of it a guard.
+
+    Its operators are those of Value and, for what a plain number has besides, those of answers.py.
+    """
+
+    @property
+    def __class__(self):
+        """float, int or bool, as isinstance, singledispatch and `match` would see it."""
+        return _kind_of(self)
+
+
+cdef class Outlived(Value):
+    """A Number whose recording is over: whatever is asked of it is an error."""
+
+
 # ---- sums and products, built without a Python object a step ----
 
 cdef inline int accumulate(Value total, object item, int op) except -1:
@@ -1909,16 +2060,19 @@ cdef int finish() except -1:
     cdef PyTypeObject *type = type_of(Value)
     if <size_t>type.tp_basicsize != sizeof(Handle):
         raise ImportError("tapegrad.value: the layout of Value is not that of handle.h")
-    set_offsets(type)
     tape.break_cycles = break_cycles
     tape.settle = settle_quietly
     now = number_methods(type)
     original_add, original_multiply = now.nb_add, now.nb_multiply
     original_negative, original_power = now.nb_negative, now.nb_power
-    type.tp_new = <newfunc>new
-    type.tp_dealloc = <destructor>dealloc
-    type.tp_traverse = <traverseproc>traverse
-    type.tp_clear = <inquiry>clear
+    tape.outlive = outlive
+    for any_type in (Value, Number, Outlived):
+        type = type_of(any_type)
+        set_offsets(type)
+        type.tp_new = <newfunc>new
+        type.tp_dealloc = <destructor>dealloc
+        type.tp_traverse = <traverseproc>traverse
+        type.tp_clear = <inquiry>clear
     # the names under which numpy looks for these in the elements of an object array
     for alias, name in {"arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2", "fabs": "__abs__",
                         "rint": "__round__"}.items():

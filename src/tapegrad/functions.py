@@ -10,7 +10,7 @@ import math
 from builtins import abs, round  # noqa: UP029 (they are public here, too)
 
 from tapegrad.engine import Value, dot, prod, sum
-from tapegrad.recording import Condition, current, finite_or_zero, frozen, stop_gradient, to_int
+from tapegrad.recording import current, finite_or_zero, frozen, stop_gradient, to_int
 
 TYPE_CHECKING = False  # typing is half of what importing this package would cost
 if TYPE_CHECKING:
@@ -188,8 +188,8 @@ def where(condition: Any, x: Any, y: Any) -> Any:
     Value(data=3.0, grad=0)
     """
     recorder = current()
-    if recorder is not None and isinstance(condition, (Value, Condition)):
-        return recorder.where(condition.value if isinstance(condition, Condition) else condition, x, y)
+    if recorder is not None and isinstance(condition, Value):
+        return recorder.where(condition, x, y)
     if isinstance(condition, Value):
         condition = condition.data != 0
     taken, other = (x, y) if condition else (y, x)

@@ -95,13 +95,13 @@ class Recorded:
         leaves: list[Any] = []
         specs: list[Spec] = []
         for position, arg in enumerate(args):
-            if isinstance(arg, int) and not self.is_input(position, len(args)):
+            if is_bare_int(arg) and not self.is_input(position, len(args)):
                 specs.append(("setting", Setting(arg)))
             else:
                 specs.append(flatten(arg, leaves))
         named: list[Spec] = []
         for arg in kwargs.values():
-            named.append(("setting", Setting(arg)) if isinstance(arg, int) else flatten(arg, leaves))
+            named.append(("setting", Setting(arg)) if is_bare_int(arg) else flatten(arg, leaves))
         return ("tuple", (("tuple", tuple(specs), tuple), ("dict", tuple(kwargs), tuple(named))), tuple), leaves
 
     def family(self, spec: Spec) -> Family:
@@ -165,6 +165,10 @@ class Recorded:
 
     def state(self) -> dict[str, Any]:
         return {"f": self.f, "max_programs": self.max_programs, "check_finite": self.check_finite}
+
+
+def is_bare_int(x: Any) -> bool:
+    return isinstance(x, int) and not isinstance(x, Value)
 
 
 def _rebuilt(cls: type[Recorded], state: dict[str, Any]) -> Recorded:

@@ -1,8 +1,9 @@
 """Recording a function: what happens while it runs on Values whose numbers will be others when it is replayed.
 
-Everything that Python decides by such a number is caught. A comparison gives a `Condition`; asking for its truth, as
-`if`, `while`, `and`, `assert`, `min` and `sorted` do, is a *guard*: what came out is noted, and a replay in which it
-comes out differently is not used. What cannot be guarded is an error.
+Everything that Python decides by such a number is caught. Arithmetic and comparisons are followed; asking for a truth,
+as `if`, `while`, `and`, `in`, `assert`, `min` and `sorted` do, or for an int, as an index and `range` do, is a *guard*:
+what came out is noted, and a replay in which it comes out differently is not used. What cannot be guarded is an error.
+What a number answers to is in answers.py.
 """
 
 # pyright: reportPossiblyUnboundVariable=false
@@ -13,23 +14,26 @@ from __future__ import annotations
 import math
 import os
 import sys
+from numbers import Rational
 
 from tapegrad.engine import Value
-from tapegrad.trying import COMPLEX, called_as, could_catch, error_of, raising
+from tapegrad.trying import COMPLEX, called_as, called_by_numpy, could_catch, error_of, raising
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import FrameType
     from typing import Any
 
 
-__all__ = ["Condition", "Recorder", "current", "frozen", "stop_gradient", "to_int"]
+__all__ = ["Recorder", "as_index", "current", "frozen", "is_true", "stop_gradient", "to_int"]
 
 try:
     from tapegrad.tape import Recording, Still
-    from tapegrad.value import _apply, _index_of, _peek, _recorder, _select
+    from tapegrad.value import Number, _apply, _index_of, _kind_of, _peek, _raise_error_of, _recorder, _select
 except ImportError:  # the reference records nothing
     if not TYPE_CHECKING:
         Recording = object
+        Number = ()
 
     def _recorder() -> Any:
         return None
@@ -37,6 +41,7 @@ except ImportError:  # the reference records nothing
 
 HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 COMPARISONS = ("<", "<=", "==", "!=", ">", ">=")  # in the order of Python's Py_LT ... Py_GE
+EXACT = 2**53  # from here on not every int is a float
 
 
 def current() -> Recorder | None:
@@ -58,104 +63,15 @@ def caller() -> tuple[str, int]:
     return frame.f_code.co_filename, frame.f_lineno
 
 
-class Condition:
-    """What comparing recorded Values gives: its truth is a guard; `where` and arithmetic use it without one.
-
-    In arithmetic it is 1 or 0, as a bool is. `&`, `|` and `~` combine conditions without a guard; as an int or an index
-    it is a guard.
-    """
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: Value) -> None:
-        self.value: Value = value
-
-    def __bool__(self) -> bool:
-        outcome = _peek(self.value) != 0.0
-        recorder = current()
-        if recorder is None:
-            raise RuntimeError("a condition that a recorded function has stored outside says nothing any more")
-        recorder.guard(self.value, float(outcome))
-        return outcome
-
-    def __int__(self) -> int:
-        """1 or 0, by a guard, as an `if` would have it."""
-        return int(bool(self))
-
-    __index__ = __int__
-
-    def __repr__(self) -> str:
-        return f"Condition({_peek(self.value) != 0.0})"
-
-    def __and__(self, other: Any) -> Condition:
-        return Condition(_apply("and", self.value, _truth(other)))
-
-    def __or__(self, other: Any) -> Condition:
-        return Condition(_apply("or", self.value, _truth(other)))
-
-    def __xor__(self, other: Any) -> Condition:
-        return Condition(_apply("!=", self.value, _truth(other)))
-
-    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
-
-    def __invert__(self) -> Condition:
-        return Condition(_apply("not", self.value))
-
-    def __hash__(self) -> int:
-        return object.__hash__(self)
-
-    def __eq__(self, other: object) -> Any:
-        return Condition(_apply("==", self.value, _as_value(other))) if isinstance(other, NUMBERS) else False
-
-    def __ne__(self, other: object) -> Any:
-        return Condition(_apply("!=", self.value, _as_value(other))) if isinstance(other, NUMBERS) else True
-
-    def __neg__(self) -> Value:
-        return -self.value
-
-    def __pos__(self) -> Value:
-        return self.value
-
-    __abs__ = __pos__
-
-
-NUMBERS = (Condition, bool, int, float)  # what a condition may be equal to, as a bool may
-
-
-def _truth(x: Any) -> Value:
-    """A condition, a bool or a number as the Value of a condition."""
-    if isinstance(x, Condition):
-        return x.value
-    if isinstance(x, Value):
-        result: Value = _apply("!=", x, Value(0.0))
-        return result
-    if not isinstance(x, (bool, int, float)):
-        raise TypeError(f"a condition can be combined with a condition or a bool, not with {type(x).__name__}")
-    return Value(float(bool(x)))
-
-
-def _arithmetic(name: str) -> Any:
-    def method(self: Condition, other: Any) -> Any:
-        return getattr(self.value, name)(other.value if isinstance(other, Condition) else other)
-
-    method.__name__ = name
-    return method
-
-
-for _name in ("add", "sub", "mul", "truediv", "pow"):
-    setattr(Condition, f"__{_name}__", _arithmetic(f"__{_name}__"))
-    setattr(Condition, f"__r{_name}__", _arithmetic(f"__r{_name}__"))
-for _name in ("lt", "le", "gt", "ge"):
-    setattr(Condition, f"__{_name}__", _arithmetic(f"__{_name}__"))
-
-
 class Recorder(Recording):
     """One recording: its inputs and its guards."""
 
-    def __init__(self) -> None:
+    def __init__(self, frame: FrameType | None = None) -> None:
         self.inputs: list[Value] = []
         self.guards: list[tuple[Value, float, tuple[str, int]]] = []
         self.guarded: set[int] = set()  # the identities of the Values in guards, which keep them alive
+        self.bounds: dict[int, tuple[float, Value]] = {}  # how large ints made of ints can be, by identity
+        self.frame: FrameType | None = frame  # the one that calls the function
         self.refused: Exception | None = None  # an error that the program may not go on after
 
     def guard(self, value: Value, outcome: float) -> None:
@@ -164,33 +80,79 @@ class Recorder(Recording):
             self.guarded.add(id(value))
             self.guards.append((value, outcome, caller()))
 
-    def may_raise(self, label: str, a: Any, b: Any) -> None:
-        """Where a `try` could catch what plain Python raises for this operation: guard whether it does, and raise it."""
-        if not could_catch(method=label.isidentifier()):
+    def truth(self, value: Value) -> bool:
+        """Whether the number is not 0, by a guard."""
+        condition = value if _kind_of(value) is bool else _apply("!=", value, Value(0.0))
+        outcome = _peek(condition) != 0.0
+        self.guard(condition, float(outcome))
+        return outcome
+
+    def whole(self, value: Value, is_sum: bool, x: Any, y: Any) -> None:
+        """An operation on ints, or a rounding, has given an integer: whether it is one that is exact is a guard, where
+        that is not sure."""
+        if is_sum:
+            bound = self.bound(x) + self.bound(y)
+            self.bounds[id(value)] = (bound, value)
+            if bound < EXACT:
+                return
+        exact = _apply("<", abs(value), Value(float(EXACT)))
+        self.guard(exact, _peek(exact))
+
+    def bound(self, x: Any) -> float:
+        if not isinstance(x, Value):
+            return float(abs(x))
+        known = self.bounds.get(id(x))
+        return known[0] if known else 1.0 if _kind_of(x) is bool else math.inf
+
+    def too_large(self) -> None:
+        file, line = caller()
+        raise OverflowError(
+            f"{file}:{line}: ints of 2**53 and more cannot be followed exactly in a recorded function: make the number "
+            "a float, or use tapegrad.to_int(v), which gives an int, guarded, that computes as Python's do"
+        )
+
+    def power_of_ints(self, x: Any, n: Any) -> Any:
+        """x ** n: whether it is an int depends on the sign of n, which is a guard."""
+        return x ** (to_int(n) if isinstance(n, Value) else n)
+
+    def is_tried(self) -> bool:
+        """Whether what the present operation raises could be caught by the function that is recorded."""
+        return could_catch(self.frame)
+
+    def attempt(self, y: Value, label: str, a: Any, b: Any) -> None:
+        """Whether plain Python raises an error at this operation: a guard, and the error, if it does."""
+        if label.isidentifier() and called_by_numpy():
             return
         if label in ("**", "**n") and called_as("pow"):
             label = "pow"
-        raised = raising(label, a, b)
+        raised = raising(label, a, b, y)
         if raised is None:
             return
         code = _peek(raised)
         self.guard(raised, code)
         if code:
-            error = error_of(int(code), label, _number(a), None if b is None else _number(b))
+            error = error_of(int(code), label, _number(a), _number(b))
             if code == COMPLEX:
-                self.refused = error  # whatever the program does with it
+                file, line = caller()
+                error = self.refused = TypeError(f"{file}:{line}: {error}")  # whatever the program does with it
             raise error
 
     def compare(self, v: Value, other: Any, op: int) -> Any:
-        """v < other and so on, for `Value`'s operators."""
-        if isinstance(other, Condition):
-            other = other.value
-        elif not isinstance(other, Value):
+        """v < other and so on, for the operators."""
+        if not isinstance(other, Value):
+            if isinstance(other, int) and abs(other) >= EXACT and float(other) != other:
+                self.too_large()
             try:
-                other = Value(other)
-            except TypeError:
+                made = Value(other)
+            except (TypeError, OverflowError):
                 return NotImplemented
-        return Condition(_apply(COMPARISONS[op], v, other))
+            if not isinstance(other, (int, float)) and isinstance(other, Rational) and made.data != other:
+                file, line = caller()
+                raise TypeError(
+                    f"{file}:{line}: a recorded number is compared with {other!r}, which is no float: make it one"
+                )
+            other = made
+        return _apply(COMPARISONS[op], v, other)
 
     def where(self, condition: Value, x: Any, y: Any) -> Value:
         """x where the condition is not 0, else y; both are computed, one is used."""
@@ -227,11 +189,33 @@ def refuse_elsewhere(what: str) -> None:
 
 
 def _as_value(x: Any) -> Value:
-    return x if isinstance(x, Value) else x.value if isinstance(x, Condition) else Value(x)
+    return x if isinstance(x, Value) else Value(x)
 
 
 def _number(x: Any) -> float:
     return _peek(x) if isinstance(x, Value) else float(x)
+
+
+def is_true(x: Any) -> bool:
+    """Whether x is not 0; of a recorded number a guard."""
+    recorder = current()
+    return recorder.truth(x) if recorder is not None and isinstance(x, Value) else bool(x)
+
+
+def as_index(x: Any) -> int:
+    """A recorded number that is an int or a bool, as a Python int; a guard."""
+    return to_int(x)
+
+
+def refuse_outlived(v: Value) -> None:
+    """The error where a number of a recorded function is used when that has ended: a memo has kept it, say."""
+    file, line = caller()
+    made = v.__dict__.get("_made")
+    raise TypeError(
+        f"{file}:{line}: this number was computed while a function was being recorded{f' ({made})' if made else ''}, and "
+        "has been kept: it is that of one point only. Return it from the function; do not keep it in a cache, in an "
+        "attribute or in a global"
+    )
 
 
 def to_int(x: Any, /) -> int:
@@ -241,12 +225,12 @@ def to_int(x: Any, /) -> int:
     >>> to_int(2.7), to_int(Value(-2.7))
     (2, -2)
     """
-    if not isinstance(x, (Value, Condition)):
+    if not isinstance(x, Value):
         return int(x)
     recorder = current()
     if recorder is None:
-        return int(x.data if isinstance(x, Value) else bool(x))
-    cut = _apply("trunc", _as_value(x))
+        return int(x.data)
+    cut = x if _kind_of(x) is not float else _apply("trunc", x)
     k = int(_peek(cut))
     recorder.guard(cut, float(k))
     return k
@@ -283,3 +267,9 @@ def finite_or_zero(x: Any) -> Any:
     if not isinstance(x, Value) or recorder is None:
         return x if math.isfinite(x.data if isinstance(x, Value) else x) else 0.0
     return recorder.where(_apply("<", abs(x), Value(math.inf)), x, 0.0)
+
+
+if TYPE_CHECKING or Number:
+    from tapegrad import answers
+
+    answers.give()

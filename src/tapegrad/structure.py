@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tapegrad.engine import Value
-from tapegrad.recording import Condition, current
+from tapegrad.recording import current
+from tapegrad.value import _kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,7 +51,10 @@ class Setting:
 
 def flatten(tree: Any, out: list[Any]) -> Spec:
     """The spec of `tree`; its numbers, Values and (raveled) arrays of numbers are appended to `out`."""
-    if isinstance(tree, (float, Value)):
+    if isinstance(tree, Value):
+        out.append(tree)
+        return NUMBER if current() is None or _kind_of(tree) is not bool else TRUTH
+    if isinstance(tree, float):
         out.append(tree)
         return NUMBER
     if isinstance(tree, np.ndarray):
@@ -67,9 +71,6 @@ def flatten(tree: Any, out: list[Any]) -> Spec:
         return ("tuple", tuple([flatten(x, out) for x in tree]), type(tree))
     if isinstance(tree, dict):
         return ("dict", tuple(tree), tuple([flatten(x, out) for x in tree.values()]))
-    if isinstance(tree, Condition):
-        out.append(tree.value)
-        return TRUTH
     if isinstance(tree, (int, np.number, np.bool_)):
         out.append(tree)
         return NUMBER
@@ -94,7 +95,7 @@ def unflatten(spec: Spec, numbers: Iterator[Any], array: Callable[[tuple[int, ..
         truth = next(numbers)
         if not isinstance(truth, Value):
             return bool(truth != 0)
-        return Condition(truth) if current() is not None else truth.data != 0
+        return truth if current() is not None else truth.data != 0
     return spec[1].x
 
 

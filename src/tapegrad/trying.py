@@ -28,7 +28,7 @@ try:
 except ImportError:  # the reference records nothing
     pass
 
-__all__ = ["COMPLEX", "called_as", "could_catch", "error_of", "raising"]
+__all__ = ["COMPLEX", "called_as", "called_by_numpy", "could_catch", "error_of", "raising"]
 
 HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 RECORDERS = frozenset(HERE + name for name in ("recording.py", "trying.py"))  # between an operation and `could_catch`
@@ -98,16 +98,14 @@ def is_handled(instructions: bytes, table: list[tuple[int, int, int]], target: i
     return False
 
 
-def could_catch(stop: FrameType | None = None, method: bool = False) -> bool:
+def could_catch(stop: FrameType | None = None) -> bool:
     """Whether a frame between the operation that is being executed and the recorded function could catch an exception.
 
     That function's caller is the frame `stop`, or ours which records. What numpy executes raises nothing: it gives inf
-    and nan. `method` says that the operation has a name: it is one of numpy's if the program has called it neither as a
-    function of ours nor as a method, without arguments.
+    and nan.
     """
     depth = 1
     outermost = True  # no frame of the program's has been seen yet
-    called_by_us = False
     while True:
         try:
             frame = sys._getframe(depth)  # f_back loses a MemoryError, in CPython 3.11
@@ -122,33 +120,41 @@ def could_catch(stop: FrameType | None = None, method: bool = False) -> bool:
                 return False
             if outermost and code.co_name in BY_NUMPY:
                 return False
-            called_by_us = called_by_us or code.co_filename not in RECORDERS
             continue
-        if outermost:
-            if OF_NUMPY in code.co_filename or (method and not called_by_us and called_with_arguments(frame)):
-                return False
-            outermost = False
+        if outermost and OF_NUMPY in code.co_filename:
+            return False
+        outermost = False
         at = frame.f_lasti
         for start, end in guarded_ranges(code):
             if start <= at < end:
                 return True
 
 
-def called_as(name: str) -> bool:
-    """Whether the operation is executed by the function of that name of ours."""
-    depth = 1
+def operating() -> FrameType | None:
+    """The frame that executes the present operation."""
+    depth = 2
     while True:
         try:
-            code = sys._getframe(depth).f_code
+            frame = sys._getframe(depth)
         except ValueError:
-            return False
+            return None
         depth += 1
-        if code.co_filename not in RECORDERS:
-            return code.co_name == name and code.co_filename.startswith(HERE)
+        if frame.f_code.co_filename not in RECORDERS:
+            return frame
 
 
-def called_with_arguments(frame: FrameType) -> bool:
-    """Whether the frame is at a call with arguments: of numpy.log(x), where v.log() has none."""
+def called_as(name: str) -> bool:
+    """Whether the operation is executed by the function of that name of ours."""
+    frame = operating()
+    return frame is not None and frame.f_code.co_name == name and frame.f_code.co_filename.startswith(HERE)
+
+
+def called_by_numpy() -> bool:
+    """Whether an operation with a name is numpy's: the program has called it neither by a function of ours nor as a
+    method of the number, where it has no arguments: numpy.log(x) has one, where v.log() has none."""
+    frame = operating()
+    if frame is None or frame.f_code.co_filename.startswith(HERE):
+        return False
     instructions = frame.f_code.co_code
     at = frame.f_lasti
     return instructions[at] in CALLS and instructions[at + 1] > 0
@@ -198,35 +204,33 @@ def _finite(x: Value) -> Value:
 
 
 def _below(bound: float, comparison: str) -> Any:
-    return lambda label, a, b: _is(a, comparison, bound)
+    return lambda label, a, b, y: _is(a, comparison, bound)
 
 
-def _outside(label: str, a: Value, b: Value | None) -> Value:
+def _outside(label: str, a: Value, b: Any, y: Value) -> Value:
     return _is(_apply("abs", a), ">", 1.0)
 
 
-def _at_infinity(label: str, a: Value, b: Value | None) -> Value:
+def _at_infinity(label: str, a: Value, b: Any, y: Value) -> Value:
     return _infinite(a)
 
 
-def _overflow(label: str, a: Value, b: Value | None) -> Value:
-    return _coded((RANGE, _both(_finite(a), _infinite(_apply(label, a)))))
+def _overflow(label: str, a: Value, b: Any, y: Value) -> Value:
+    return _coded((RANGE, _both(_finite(a), _infinite(y))))
 
 
-def _to_int(label: str, a: Value, b: Value | None) -> Value:
+def _to_int(label: str, a: Value, b: Any, y: Value) -> Value:
     return _coded((DOMAIN, _apply("!=", a, a)), (RANGE, _infinite(a)))
 
 
-def _by_zero(label: str, a: Value, b: Value) -> Value:
+def _by_zero(label: str, a: Value, b: Value, y: Value) -> Value:
     return _coded((ZERO, _is(b, "==", 0.0)))
 
 
-def _power(label: str, a: Value, b: Value) -> Value:
+def _power(label: str, a: Value, b: Value, y: Value) -> Value:
     """As float's `**`: nothing is raised where an operand is nan or infinite."""
-    y = _apply("**", a, b)
     both = _both(_finite(a), _finite(b))
-    pole = _both(_is(a, "==", 0.0), _is(b, "<", 0.0))
-    pole = _both(pole, both)
+    pole = _both(_both(_is(a, "==", 0.0), _is(b, "<", 0.0)), both)
     overflow = _both(_both(both, _infinite(y)), _not(pole))
     imaginary = _both(both, _apply("!=", y, y))
     of_math = label == "pow"  # math.pow's errors are ValueError for these two
@@ -260,21 +264,25 @@ RULES: dict[str, Any] = {
 }
 
 
-def raising(label: str, a: Any, b: Any = None) -> Value | None:
+def raising(label: str, a: Any, b: Any, y: Value) -> Value | None:
     """The recorded number of what plain Python raises for this operation, 0 where it raises nothing; None if it never does.
 
-    `label` is that of the table of operations, `pow` for math.pow; a and b are numbers or Values.
+    `label` is that of the table of operations, `pow` for math.pow; a and b are numbers or Values, y is the result. Of an
+    operation of one operand b is not looked at.
     """
     rule = RULES.get(label)
     if rule is None:
         return None
-    result: Value = rule(label, _value(a), None if b is None else _value(b))
+    result: Value = rule(label, _value(a), _value(b), y)
     return result
 
 
-def error_of(code: int, label: str, a: float, b: float | None) -> Exception:
+BINARY = frozenset(["**", "**n", "pow", "/", "%", "//"])
+
+
+def error_of(code: int, label: str, a: float, b: float) -> Exception:
     """What is raised where `raising` is `code`."""
-    shown = f"{label}({a})" if b is None else f"{a} {label.rstrip('n')} {b}"
+    shown = f"{label}({a})" if label not in BINARY else f"{a} {label.rstrip('n')} {b}"
     if code == COMPLEX:
         return TypeError(
             f"{shown} is a complex number in plain Python, which a recorded function has none of; tapegrad.pow raises "
