@@ -119,7 +119,7 @@ class Writer:
             lambda: f"({sub()} % {sub()})",
             lambda: f"({sub()} // {sub()})",
             lambda: f"divmod({sub()}, {sub()})[{r.choice('01')}]",
-            lambda: f"({sub()} ** {r.choice(['2', '3', '-1', '0.5', '0', '1.5'])})",
+            lambda: f"({sub()} ** {r.choice(['2', '3', '-1', '-2', '0', '2.0'])})",
             lambda: f"(abs({sub()}) ** {sub()})",
             lambda: f"abs({sub()})",
             lambda: f"(-{sub()})",

@@ -521,6 +521,20 @@ def raised_again(x):
         return x * x
 
 
+def round_of_infinity(x):
+    y = x
+    with contextlib.suppress(ValueError, OverflowError):
+        y = x * 1e300 + round(x * 1e300)
+    return y
+
+
+def math_floor(x):
+    try:
+        return math.floor(x * 1e300) * 1.0
+    except (ValueError, OverflowError):
+        return -3.0
+
+
 def generated(x):
     def logs():
         for k in range(3):
@@ -547,7 +561,7 @@ def newton(x):
 
 FUNCTIONS = [log_or_hundred, sqrt_in_a_caller, exp_overflow, reciprocal, quotient, quotient_by_a_constant, power,
              function_pow, function_pow_at_zero, exponent, floor_of_infinity, nested, suppressed, handler_that_computes,
-             raised_again, generated, newton]  # fmt: skip
+             raised_again, round_of_infinity, math_floor, generated, newton]  # fmt: skip
 SAMPLE = [2.0, -2.0, 0.0, -0.0, 1.0, 3.0, 4.5, 0.5, 1e-200, 1e200, 1000.0, -1000.0, INF, -INF, NAN]
 
 
@@ -637,6 +651,20 @@ def test_a_complex_power_is_refused_even_if_the_program_catches_that():
         with pytest.raises(TypeError, match="complex number in plain Python"):
             f(-4.0)
     assert f(9.0) == 3.0
+
+
+@pytest.mark.parametrize("refused", [str, hash, float, lambda x: x.data], ids=["str", "hash", "float", "data"])
+def test_what_is_refused_stays_refused_if_the_program_catches_the_error(refused):
+    @record
+    def f(x):
+        try:
+            refused(x)
+        except Exception:
+            return x * 2.0
+        return x
+
+    with pytest.raises(TypeError, match=r"test_trying\.py:\d+: "):
+        f(1.5)
 
 
 def test_numpys_functions_raise_nothing_in_a_try():

@@ -152,7 +152,8 @@ class Family:
                 args, kwargs = unflatten(self.spec, iter(recorder.inputs), structure.of_values)
                 roots, spec = roots_of(self.call(*args, **kwargs))
                 if recorder.refused is not None:
-                    raise recorder.refused
+                    error, message = recorder.refused
+                    raise error(message)
             finally:
                 if lines is not None:
                     lines.stop()
