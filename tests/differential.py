@@ -556,7 +556,7 @@ def points_for(parameters: dict[str, str], seed: int, count: int) -> list[tuple]
         if kind == "array":
             xs = np.array([number(ordinary) for _ in range(3)])
             return xs if ordinary or r.random() < 0.6 else xs[[0, 0, 1]]
-        return number(ordinary) if tied is None else tied
+        return number(ordinary) if tied is None else tied + 0.0 * len(parameters)  # an object of its own
 
     points = []
     for k in range(count):
@@ -722,6 +722,8 @@ def compare(source: str, points: list[tuple], wrong=WRONG, tally: Counter | None
     """Record the function at the first of the points, and replay it at the others."""
     oracle = compiled(source)
     recorded = tg.record(compiled(source))
+    if " in " in source and "tg.where" in source:  # which gives the same nan, the object, in plain Python
+        points = [point for point in points if not any(x != x for x in point[:2])]
     for k, point in enumerate(points):
         expected, y = outcome(oracle, point), outcome(recorded, point)
         found = verdict(y, expected)
@@ -961,6 +963,8 @@ def high(value, slope, low=None, up=None, closed=True):
                 x.near(bound)
         if (low is not None and (x.v < low or (not closed and x.v == low))) or (up is not None and x.v > up):
             raise ValueError
+        if x.v in (low, up):
+            raise Kink  # the slope is infinite
         y = value(x.v)
         return x.made(y, slope(x.v, y)) if any(x.d) else Dual(y)
 

@@ -528,6 +528,13 @@ def round_of_infinity(x):
     return y
 
 
+def to_int_of_infinity(x):
+    try:
+        return 1.0 + tg.to_int(x * 1e300) % 2
+    except (ValueError, OverflowError) as error:
+        return -1.0 if isinstance(error, OverflowError) else -2.0
+
+
 def math_floor(x):
     try:
         return math.floor(x * 1e300) * 1.0
@@ -561,7 +568,7 @@ def newton(x):
 
 FUNCTIONS = [log_or_hundred, sqrt_in_a_caller, exp_overflow, reciprocal, quotient, quotient_by_a_constant, power,
              function_pow, function_pow_at_zero, exponent, floor_of_infinity, nested, suppressed, handler_that_computes,
-             raised_again, round_of_infinity, math_floor, generated, newton]  # fmt: skip
+             raised_again, round_of_infinity, to_int_of_infinity, math_floor, generated, newton]  # fmt: skip
 SAMPLE = [2.0, -2.0, 0.0, -0.0, 1.0, 3.0, 4.5, 0.5, 1e-200, 1e200, 1000.0, -1000.0, INF, -INF, NAN]
 
 

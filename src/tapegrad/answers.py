@@ -79,7 +79,7 @@ def hashed(self: Value) -> int:
 
 def trunc(self: Value) -> Value:
     recorder_of(self, "math.trunc()")
-    return _apply("trunc", self)
+    return recording.cut_of(self)
 
 
 def is_integer(self: Value) -> bool:

@@ -193,6 +193,8 @@ def where(condition: Any, x: Any, y: Any) -> Any:
     if isinstance(condition, Value):
         condition = condition.data != 0
     taken, other = (x, y) if condition else (y, x)
+    if recorder is not None:
+        return taken
     return Value(taken) if isinstance(other, Value) and not isinstance(taken, Value) else taken
 
 

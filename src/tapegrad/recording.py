@@ -41,7 +41,7 @@ except ImportError:  # the reference records nothing
 
 HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 COMPARISONS = ("<", "<=", "==", "!=", ">", ">=")  # in the order of Python's Py_LT ... Py_GE
-ROUNDING = frozenset(["floor", "ceil", "round"])  # which Python calls with an argument, as numpy does
+ROUNDING = frozenset(["floor", "ceil", "round", "trunc"])  # which Python calls with an argument, as numpy does
 EXACT = 2**53  # from here on not every int is a float
 
 
@@ -234,6 +234,17 @@ def refuse_outlived(v: Value) -> None:
     )
 
 
+def cut_of(x: Value) -> Value:
+    """The number of x, cut towards zero; of nan and infinities it is an error, as of `int`, where that could be caught."""
+    if _kind_of(x) is not float:
+        return x
+    cut: Value = _apply("trunc", x)
+    recorder = current()
+    if recorder is not None and recorder.is_tried():
+        recorder.attempt(cut, "trunc", x, 0.0)
+    return cut
+
+
 def to_int(x: Any, /) -> int:
     """The number x, or the data of the Value x, as a Python int, cut towards zero as `int` does: to index a table or to
     bound a loop. In a recorded function it is a guard: where another int comes out, the function is recorded anew.
@@ -246,7 +257,7 @@ def to_int(x: Any, /) -> int:
     recorder = current()
     if recorder is None:
         return int(x.data)
-    cut = x if _kind_of(x) is not float else _apply("trunc", x)
+    cut = cut_of(x)
     k = int(_peek(cut))
     recorder.guard(cut, float(k))
     return k

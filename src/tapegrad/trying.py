@@ -255,6 +255,7 @@ RULES: dict[str, Any] = {
     "floor": _to_int,
     "ceil": _to_int,
     "round": _to_int,
+    "trunc": _to_int,
     "**": _power,
     "**n": _power,
     "pow": _power,
@@ -293,9 +294,9 @@ def error_of(code: int, label: str, a: float, b: float) -> Exception:
             return ZeroDivisionError(f"float division by zero: {shown}")
         return ZeroDivisionError(f"{a} cannot be raised to a negative power ({b})")
     if code == RANGE:
-        if label in ("floor", "ceil", "round"):
+        if label in ("floor", "ceil", "round", "trunc"):
             return OverflowError(f"{label}: cannot convert float infinity to integer")
         return OverflowError(f"math range error: {shown}")
-    if label in ("floor", "ceil", "round"):
+    if label in ("floor", "ceil", "round", "trunc"):
         return ValueError(f"{label}: cannot convert float NaN to integer")
     return ValueError(f"math domain error: {shown}")
