@@ -1,8 +1,8 @@
 """Random Python functions, run plain and recorded: never another number in silence.
 
 Each function is source text. Run on plain floats it is the oracle; recorded at one point and replayed at others it must
-give the same number, of the same kind, or an error that names a line. Its gradient is compared with a forward mode of our
-own at 50 digits (mpmath), away from kinks. By itself this module runs any number of functions:
+give the same number, of the same kind, or an error that names a line. Its gradient is compared with a forward mode of
+our own at 50 digits (mpmath), away from kinks. By itself this module runs any number of functions:
 
     python tests/differential.py --functions 100000 --seed 0
 
@@ -138,6 +138,14 @@ class Writer:
             lambda: f"sum([{sub()}, {sub()}])",
             lambda: f"(lambda z: z * {sub()})({sub()})",
             lambda: f"round({sub()}, {r.choice('012')})",
+            lambda: f"({sub()}, {sub()})[{self.truth(depth - 1)}]",
+            lambda: f"[{sub()}, {sub()}, {sub()}][{self.integer(depth - 1)} % 3]",
+            lambda: f"(w0 if (w0 := {sub()}) > {sub()} else {sub()})",
+            lambda: f"sum(z * k for k, z in enumerate([{sub()}, {sub()}]))",
+            lambda: f"sum(z - t for z, t in zip([{sub()}, {sub()}], ({sub()}, {sub()})))",
+            lambda: f"{{z: t for z, t in enumerate([{sub()}, {sub()}])}}[{self.integer(depth - 1)} % 2]",
+            lambda: f"tg.pow(abs({sub()}), {sub()})",
+            lambda: f"tg.stop_gradient({sub()})",
         ]
         if self.lists:
             name = r.choice(self.lists)
@@ -201,6 +209,12 @@ class Writer:
             lambda: f"tg.to_int({self.number(depth - 1)})",
             lambda: f"tg.{r.choice(['floor', 'ceil'])}({self.number(depth - 1)})",
             lambda: f"int({self.truth(depth - 1)})",
+            lambda: f"math.{r.choice(['floor', 'ceil', 'trunc'])}({self.number(depth - 1)})",
+            lambda: f"len({{{sub()}, {sub()}, {sub()}}})",
+            lambda: f"({sub()} ** {r.choice('0123')})",
+            lambda: f"(-{sub()})",
+            lambda: f"len(str({sub()}))",
+            lambda: f"max({sub()}, {sub()})",
             lambda: f"({self.truth(depth - 1)} + {self.truth(depth - 1)})",
             lambda: f"sum(z > {self.number(depth - 1)} for z in [{self.number(0)}, {self.number(0)}])",
             lambda: f"abs({sub()})",
@@ -230,6 +244,10 @@ class Writer:
             lambda: f"({sub()} {r.choice(COMPARE)} {sub()} {r.choice(COMPARE)} {sub()})",
             lambda: f"bool({sub()})",
             lambda: f"(not {sub()})",
+            lambda: f"({sub()} + 0.0).is_integer()",
+            lambda: f"isinstance({sub()}, {r.choice(['float', 'int', 'bool', '(int, float)'])})",
+            lambda: f"(({sub()}, {sub()}) {r.choice(COMPARE)} ({sub()}, {sub()}))",
+            lambda: f"([{sub()}, {sub()}] == [{sub()}, {sub()}])",
             lambda: f"({self.integer(depth - 1)} {r.choice(COMPARE)} {self.integer(depth - 1)})",
             lambda: f"({sub()} {r.choice(['in', 'not in'])} ({sub()}, {sub()}))",
         ]
@@ -308,7 +326,7 @@ class Writer:
         if self.indent > 3:
             return r.choice(simple)()
         blocks = [*[self.if_else] * 3, self.for_loop, self.while_loop, *[self.try_except] * 2, self.suppress, self.closure,
-                  self.match, self.early_return]  # fmt: skip
+                  self.match, self.early_return, self.generator, self.recursion, self.search, self.method, self.nonlocal_sum]  # fmt: skip
         return r.choice(simple + blocks)()
 
     def assign_integer(self) -> None:
@@ -327,7 +345,7 @@ class Writer:
                     f"[z + {self.number(1)} for z in {other}]",
                     f"list(reversed({other}))",
                     f"sorted({other}, key=lambda z: -z)",
-                ]  # fmt: skip
+                ]
             )
         self.put(f"{name} = {expression}")
         self.lists.append(name)
@@ -464,7 +482,7 @@ class Writer:
                 "ArithmeticError",
                 "(ValueError, ArithmeticError)",
                 "(ValueError, ArithmeticError, LookupError)",
-            ]  # fmt: skip
+            ]
         )
         with self.block(f"except {caught}:"):
             self.put(f"{name} = {self.number(1)}")
@@ -517,6 +535,64 @@ class Writer:
                 self.put(f"return {self.number(1)}")
         else:
             self.put(f"return {self.number(1)}")
+
+    def generator(self) -> None:
+        name, out = self.name("g"), self.name()
+        with self.block(f"def {name}():"):
+            if self.random.random() < 0.5:
+                with self.block("try:"):
+                    self.put(f"yield {self.number(2)}")
+                with self.block("except (ValueError, ArithmeticError):"):
+                    self.put(f"yield {self.number(1)}")
+            with self.block("for k in range(2):"):
+                self.put(f"yield {self.number(2)}")
+        self.put(f"{out} = {self.random.choice(['sum', 'max', 'min'])}({name}())")
+        self.floats.append(out)
+
+    def recursion(self) -> None:
+        name, out = self.name("r"), self.name()
+        with self.block(f"def {name}(z, k):"):
+            with self.block(f"if k == 0 or z {self.random.choice(COMPARE)} {self.number(1)}:"):
+                self.put("return z")
+            self.put(f"return {name}(z * 0.5 + {self.number(1)}, k - 1)")
+        self.put(f"{out} = {name}({self.number(1)}, 3)")
+        self.floats.append(out)
+
+    def search(self) -> None:
+        name = self.name()
+        self.put(f"{name} = {self.number(0)}")
+        self.floats.append(name)
+        with self.block(f"for z in ({self.number(1)}, {self.number(1)}):"):  # noqa: SIM117
+            with self.block(f"if z {self.random.choice(COMPARE)} {self.number(1)}:"):
+                self.put(f"{name} = z")
+                self.put("break")
+        with self.block("else:"):
+            self.put(f"{name} = {self.number(1)}")
+
+    def method(self) -> None:
+        name, out = self.name("C"), self.name()
+        with self.block(f"class {name}:"):
+            with self.block("def __init__(self, z):"):
+                self.put("self.z = z")
+            with self.block("def value(self, t=1.0):"):
+                self.put("return self.z * t")
+            with self.block("def __lt__(self, other):"):
+                self.put("return self.z < other.z")
+        self.put(f"{out} = sorted([{name}({self.number(1)}), {name}({self.number(1)})])[0].value({self.number(0)})")
+        self.floats.append(out)
+
+    def nonlocal_sum(self) -> None:
+        name, out = self.name("f"), self.name()
+        self.put(f"{out} = {self.number(0)}")
+        self.floats.append(out)
+        with self.block(f"def {name}(z):"):
+            self.put(f"nonlocal {out}")
+            with self.block("try:"):
+                self.put(f"{out} = {out} + {self.number(1)} / z")
+            with self.block("except ZeroDivisionError:"):
+                self.put(f"{out} = {out} - {self.number(1)}")
+        self.put(f"{name}({self.number(1)})")
+        self.put(f"{name}({self.number(1)})")
 
     def write(self) -> str:
         self.body(self.random.randint(1, 5))
@@ -605,7 +681,7 @@ def outcome(f, point):
             return f(*[copied(argument) for argument in point])
     except RecursionError:
         raise
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         return Raised(error)
 
 
@@ -715,7 +791,8 @@ class Finding:
 
     def __str__(self) -> str:
         shown = [y.error if isinstance(y, Raised) else y for y in (self.got, self.expected)]
-        return f"# {self.what}: {self.transform} at {self.points}\n# got {shown[0]!r}\n# expected {shown[1]!r}\n{self.source}"
+        first = f"# {self.what}: {self.transform} at {self.points}\n"
+        return f"{first}# got {shown[0]!r}\n# expected {shown[1]!r}\n{self.source}"
 
 
 def compare(source: str, points: list[tuple], wrong=WRONG, tally: Counter | None = None) -> Finding | None:
@@ -752,7 +829,7 @@ else:
     CONTEXT.dps = 50
 
 
-class Kink(Exception):
+class Kink(Exception):  # noqa: N818
     """The point is too near to one at which there is no derivative, or where doubles are something else."""
 
 
@@ -761,6 +838,7 @@ class Dual:
 
     __slots__ = ("d", "v")
     __hash__ = None
+    __class__ = float  # to isinstance
 
     def __init__(self, v, d=()) -> None:
         self.v = CONTEXT.mpf(v)
@@ -1015,6 +1093,8 @@ class HighPrecision:
     def where(condition, x, y):
         return x if condition else y
 
+    stop_gradient = staticmethod(lambda x: Dual(x.v) if isinstance(x, Dual) else x)
+
     @staticmethod
     def clip(x, low, up):
         return min(max(x, low), up)
@@ -1022,7 +1102,7 @@ class HighPrecision:
     @staticmethod
     def pow(x, y):
         x, y = lift(x), lift(y)
-        if x.v < 0 and y.v != CONTEXT.nint(y.v) or (not x.v and y.v < 0):
+        if (x.v < 0 and y.v != CONTEXT.nint(y.v)) or (not x.v and y.v < 0):
             x.near(0)
             y.off_integers()
             raise ValueError
@@ -1039,7 +1119,7 @@ def exact_gradient(source: str, point: tuple):
         warnings.simplefilter("ignore")
         try:
             y = f(*arguments)
-        except Exception:  # noqa: BLE001
+        except Exception:
             return None
     if isinstance(y, bool) or not isinstance(y, (Dual, float)):
         return None
@@ -1121,7 +1201,7 @@ def changed(source: str, k: int, field: str, *parts) -> str | None:
     setattr(node, field, new)
     try:
         return ast.unparse(ast.fix_missing_locations(tree)) + "\n"
-    except Exception:  # noqa: BLE001
+    except Exception:
         return None
 
 
@@ -1134,7 +1214,7 @@ def shrunk(finding: Finding, test, seconds: float = 10.0) -> Finding:
                 continue
             try:
                 found = test(candidate, finding.points)
-            except Exception:  # noqa: BLE001
+            except Exception:
                 continue
             if found is not None and alike(found, finding):
                 finding = found
@@ -1177,6 +1257,10 @@ def difference(
     writer = Writer(seed)
     source = writer.write()
     if avoid is not None and re.search(avoid, source):
+        return None
+    try:
+        compiled(source)
+    except SyntaxError:  # an assignment expression in a comprehension, say
         return None
     arguments = points_for(writer.parameters, seed, points)
     for order in (arguments, arguments[:1:-1]):

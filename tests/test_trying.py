@@ -1,4 +1,4 @@
-"""Exceptions as branches: where a `try` could catch what an operation raises, replays take the branch plain Python takes."""
+"""Exceptions as branches: a replay takes the `except` branch where plain Python takes it."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def in_caller():
 
 def in_callers_caller():
     def outer():
-        return [f() for f in [in_lambda]][0]
+        return [f() for f in [in_lambda]][0]  # noqa: RUF015
 
     with contextlib.nullcontext():
         return outer()
@@ -143,12 +143,12 @@ in_lambda = lambda: asked()  # noqa: E731
 
 
 def in_comprehension():
-    return [asked() for _ in range(1)][0]
+    return [asked() for _ in range(1)][0]  # noqa: RUF015
 
 
 def in_comprehension_in_try():
     try:
-        return [asked() for _ in range(1)][0]
+        return [asked() for _ in range(1)][0]  # noqa: RUF015
     except ValueError:
         return None
 
@@ -181,7 +181,7 @@ def in_generator_consumed_in_try():
         yield asked()
 
     try:
-        return list(numbers())[0]
+        return list(numbers())[0]  # noqa: RUF015
     except ValueError:
         return None
 
@@ -310,10 +310,10 @@ def test_tables_are_read_as_the_standard_library_reads_them():
 
 # ---- where plain Python raises ----
 
-POINTS = [0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, -2.0, 3.0, -3.0, 709.7, 709.8, 710.4, 710.5, -1000.0, 1e-310, 5e-324, 1e308,
-          -1e308, 1e200, math.pi, 2.0**53, INF, -INF, NAN, math.nextafter(-1.0, 0.0), math.nextafter(1.0, 2.0)]  # fmt: skip
-UNARY = ["sqrt", "log", "log2", "log10", "log1p", "asin", "acos", "atan", "sin", "cos", "tan", "exp", "expm1", "sinh", "cosh",
-         "tanh", "erf", "erfc", "floor", "ceil"]  # fmt: skip
+POINTS = [0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, -2.0, 3.0, -3.0, 709.7, 709.8, 710.5, -1000.0, 1e-310, 5e-324,
+          1e308, -1e308, 1e200, math.pi, 2.0**53, INF, -INF, NAN, math.nextafter(-1.0, 0.0), math.nextafter(1.0, 2.0)]  # fmt: skip
+UNARY = ["sqrt", "log", "log2", "log10", "log1p", "asin", "acos", "atan", "sin", "cos", "tan", "exp", "expm1", "sinh",
+         "cosh", "tanh", "erf", "erfc", "floor", "ceil"]  # fmt: skip
 BINARY = {
     "/": lambda a, b: a / b,
     "%": lambda a, b: a % b,
@@ -671,6 +671,18 @@ def test_what_is_refused_stays_refused_if_the_program_catches_the_error(refused)
         return x
 
     with pytest.raises(TypeError, match=r"test_trying\.py:\d+: "):
+        f(1.5)
+
+
+def test_what_is_refused_comes_before_what_the_program_makes_of_it():
+    @record
+    def f(x):
+        try:
+            return {1.5: x}[x]
+        except TypeError:
+            raise KeyError("another") from None
+
+    with pytest.raises(TypeError, match=r"test_trying\.py:\d+: hash"):
         f(1.5)
 
 

@@ -150,10 +150,10 @@ class Family:
             try:
                 recorder.inputs = _leaves(x.tolist())
                 args, kwargs = unflatten(self.spec, iter(recorder.inputs), structure.of_values)
-                roots, spec = roots_of(self.call(*args, **kwargs))
-                if recorder.refused is not None:
-                    error, message = recorder.refused
-                    raise error(message)
+                try:
+                    roots, spec = roots_of(self.call(*args, **kwargs))
+                finally:
+                    recorder.refuse_what_was_caught()
             finally:
                 if lines is not None:
                     lines.stop()

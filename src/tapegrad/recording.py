@@ -29,7 +29,7 @@ __all__ = ["Recorder", "as_index", "current", "frozen", "is_true", "stop_gradien
 
 try:
     from tapegrad.tape import Recording, Still
-    from tapegrad.value import Number, _apply, _index_of, _kind_of, _peek, _raise_error_of, _recorder, _select
+    from tapegrad.value import Number, _apply, _index_of, _kind_of, _peek, _recorder, _select
 except ImportError:  # the reference records nothing
     if not TYPE_CHECKING:
         Recording = object
@@ -140,6 +140,12 @@ class Recorder(Recording):
                 error = refusal(TypeError(f"{file}:{line}: {error}"))
             raise error
 
+    def refuse_what_was_caught(self) -> None:
+        """Raise the error that the function has met, unless it is under way."""
+        if self.refused is not None and str(sys.exc_info()[1]) != self.refused[1]:
+            error, message = self.refused
+            raise error(message)
+
     def compare(self, v: Value, other: Any, op: int) -> Any:
         """v < other and so on, for the operators."""
         if not isinstance(other, Value):
@@ -178,8 +184,8 @@ class Recorder(Recording):
         file, line = caller()
         raise refusal(
             TypeError(
-                f"{file}:{line}: {what} of a Value in a recorded function: Python would go on with a number that is not "
-                "followed when the function is replayed. Compute with the Value itself; tapegrad.to_int(v) gives an "
+                f"{file}:{line}: {what} of a Value in a recorded function: Python would go on with a number that is "
+                "not followed when the function is replayed. Compute with the Value itself; tapegrad.to_int(v) gives an "
                 "int, guarded, tapegrad.frozen(v) the number that it has while recording, for good"
             )
         )
@@ -228,14 +234,14 @@ def refuse_outlived(v: Value) -> None:
     file, line = caller()
     made = v.__dict__.get("_made")
     raise TypeError(
-        f"{file}:{line}: this number was computed while a function was being recorded{f' ({made})' if made else ''}, and "
-        "has been kept: it is that of one point only. Return it from the function; do not keep it in a cache, in an "
+        f"{file}:{line}: this number was computed while a function was being recorded{f' ({made})' if made else ''}, "
+        "and has been kept: it is that of one point only. Return it from the function; do not keep it in a cache, in an "
         "attribute or in a global"
     )
 
 
 def cut_of(x: Value) -> Value:
-    """The number of x, cut towards zero; of nan and infinities it is an error, as of `int`, where that could be caught."""
+    """The number of x, cut towards zero; nan and infinities are an error, as of `int`, where that could be caught."""
     if _kind_of(x) is not float:
         return x
     cut: Value = _apply("trunc", x)

@@ -10,6 +10,7 @@ with IEEE 754's inf and nan.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from opcode import opmap
@@ -23,10 +24,8 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
     from typing import Any
 
-try:
-    from tapegrad.value import _apply, _peek
-except ImportError:  # the reference records nothing
-    pass
+with contextlib.suppress(ImportError):  # the reference records nothing
+    from tapegrad.value import _apply
 
 __all__ = ["COMPLEX", "called_as", "called_by_numpy", "could_catch", "error_of", "raising"]
 
@@ -187,11 +186,10 @@ def _not(x: Value) -> Value:
 
 def _coded(*codes: tuple[int, Value]) -> Value:
     """The number of the one of these conditions that holds, or 0; no two of them hold."""
-    total: Value | None = None
-    for code, condition in codes:
-        term: Value = condition if code == 1 else _apply("*", condition, Value(float(code)))
-        total = term if total is None else _apply("+", total, term)
-    assert total is not None  # noqa: S101 (for the type checker)
+    terms: list[Value] = [_apply("*", condition, Value(float(code))) for code, condition in codes]
+    total = terms[0]
+    for term in terms[1:]:
+        total = _apply("+", total, term)
     return total
 
 
@@ -266,10 +264,10 @@ RULES: dict[str, Any] = {
 
 
 def raising(label: str, a: Any, b: Any, y: Value) -> Value | None:
-    """The recorded number of what plain Python raises for this operation, 0 where it raises nothing; None if it never does.
+    """The recorded number of what plain Python raises for this operation, 0 where that is nothing; None if it is never.
 
-    `label` is that of the table of operations, `pow` for math.pow; a and b are numbers or Values, y is the result. Of an
-    operation of one operand b is not looked at.
+    `label` is that of the table of operations, `pow` for math.pow; a and b are numbers or Values, y is the result. b
+    is not looked at where there is one operand.
     """
     rule = RULES.get(label)
     if rule is None:
