@@ -325,8 +325,9 @@ class Writer:
         ]
         if self.indent > 3:
             return r.choice(simple)()
-        blocks = [*[self.if_else] * 3, self.for_loop, self.while_loop, *[self.try_except] * 2, self.suppress, self.closure,
-                  self.match, self.early_return, self.generator, self.recursion, self.search, self.method, self.nonlocal_sum]  # fmt: skip
+        blocks = [*[self.if_else] * 3, self.for_loop, self.while_loop, *[self.try_except] * 2, self.suppress,
+                  self.closure, self.match, self.early_return, self.generator, self.recursion, self.search,
+                  self.method, self.nonlocal_sum]  # fmt: skip
         return r.choice(simple + blocks)()
 
     def assign_integer(self) -> None:

@@ -173,7 +173,8 @@ def test_the_forward_mode_has_the_slopes_of_operators():
     pytest.importorskip("mpmath")
     r = random.Random(0)
     sources = ["x * y - x / y", "x ** 3 + 2.0 ** y", "x % y + y // x", "divmod(x, y)[1] * x", "abs(x) ** y",
-               "-x + (+y) - 3", "max(x, y) * min(x, 2.0)", "2.0 / x + 1 % y", "round(x, 1) * y", "x if x > y else y * y"]  # fmt: skip
+               "-x + (+y) - 3", "max(x, y) * min(x, 2.0)", "2.0 / x + 1 % y", "round(x, 1) * y",
+               "x if x > y else y * y"]  # fmt: skip
     for expression in sources:
         source = f"def f(x, y):\n    return {expression}\n"
         for _ in range(5):

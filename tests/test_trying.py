@@ -311,7 +311,8 @@ def test_tables_are_read_as_the_standard_library_reads_them():
 # ---- where plain Python raises ----
 
 POINTS = [0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, -2.0, 3.0, -3.0, 709.7, 709.8, 710.5, -1000.0, 1e-310, 5e-324,
-          1e308, -1e308, 1e200, math.pi, 2.0**53, INF, -INF, NAN, math.nextafter(-1.0, 0.0), math.nextafter(1.0, 2.0)]  # fmt: skip
+          1e308, -1e308, 1e200, math.pi, 2.0**53, INF, -INF, NAN,
+          math.nextafter(-1.0, 0.0), math.nextafter(1.0, 2.0)]  # fmt: skip
 UNARY = ["sqrt", "log", "log2", "log10", "log1p", "asin", "acos", "atan", "sin", "cos", "tan", "exp", "expm1", "sinh",
          "cosh", "tanh", "erf", "erfc", "floor", "ceil"]  # fmt: skip
 BINARY = {

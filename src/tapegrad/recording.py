@@ -185,8 +185,8 @@ class Recorder(Recording):
         raise refusal(
             TypeError(
                 f"{file}:{line}: {what} of a Value in a recorded function: Python would go on with a number that is "
-                "not followed when the function is replayed. Compute with the Value itself; tapegrad.to_int(v) gives an "
-                "int, guarded, tapegrad.frozen(v) the number that it has while recording, for good"
+                "not followed when the function is replayed. Compute with the Value itself; tapegrad.to_int(v) gives "
+                "an int, guarded, tapegrad.frozen(v) the number that it has while recording, for good"
             )
         )
 
@@ -235,8 +235,8 @@ def refuse_outlived(v: Value) -> None:
     made = v.__dict__.get("_made")
     raise TypeError(
         f"{file}:{line}: this number was computed while a function was being recorded{f' ({made})' if made else ''}, "
-        "and has been kept: it is that of one point only. Return it from the function; do not keep it in a cache, in an "
-        "attribute or in a global"
+        "and has been kept: it is that of one point only. Return it from the function; do not keep it in a cache, in "
+        "an attribute or in a global"
     )
 
 
