@@ -141,7 +141,9 @@ def itself(self: Value, *args: Any) -> Value:
     return self
 
 
-ARITHMETIC = "Compute with the number itself: Python's operators, and tapegrad's functions (tapegrad.sin(x) for math.sin(x))"
+ARITHMETIC = (
+    "Compute with the number itself: Python's operators, and tapegrad's functions (tapegrad.sin(x) for math.sin(x))"
+)
 PRINTED = "tapegrad.frozen(x) gives the number that it has while recording, for good, as a figure to print needs it"
 KEPT = "Use a list and indices, or tapegrad.to_int(x), which gives an int, guarded"
 
@@ -214,7 +216,7 @@ def give() -> None:
     for name in {*dir(Value), *FOLLOWED, *GUARDS, *REFUSED}:
         if name not in KEEP and callable(getattr(Number, name, None)):
             setattr(Outlived, name, outlived)
-    Outlived.__repr__ = lambda self: "<a number of a recording that is over>"
+    setattr(Outlived, "__repr__", lambda self: "<a number of a recording that is over>")  # noqa: B010
     for name in ("data", "grad", "_children", "_prev", "_op", "_local_grads", "_backward"):
         setattr(Outlived, name, property(outlived, outlived))
 
