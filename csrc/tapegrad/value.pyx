@@ -941,7 +941,7 @@ cdef object followed(int op, Value v, Value w, double x, int kx, bint x_first):
     a, b = tape.value[i], tape.value[j]
     ka, kb = tape.kind[i] & KIND, tape.kind[j] & KIND
     y = value_and_kind(op, a, b, ka, kb, &kind)
-    if operands != UNARY and kind != BOOL and not ka & kb & 1:
+    if kind != BOOL and not ka & kb & 1 and op != TRUNC and table[op].errors != TOINT:
         kind = FLOAT                        # of a maximum, say, it would be that of the larger
     if kind & 1:
         y += 0.0                            # an int has no -0
@@ -1285,6 +1285,13 @@ def _kind_of(Value v not None):
     """float, int or bool: what the number of v is shown as."""
     cdef int kind = tape.kind[v.index] & KIND
     return bool if kind == BOOL else int if kind == INT else float
+
+
+def _of_kind(Value v not None, int letter):
+    """A copy of v, while this thread records, that is an int (the letter i) or a bool (b)."""
+    cdef Value out = followed(code("copy"), v, None, 0.0, 0, False)
+    tape.kind[out.index] = (tape.kind[out.index] & ~<int>KIND) | <uint8_t>(INT if letter == 105 else BOOL)
+    return out
 
 
 def _raise_error_of(str label, double a, double b, double y):

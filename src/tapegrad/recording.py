@@ -191,8 +191,8 @@ def refuse_outlived(v: Value) -> None:
     file, line = caller()
     made = v.__dict__.get("_made")
     raise TypeError(
-        f"{file}:{line}: this number was computed while a function was being recorded{f' ({made})' if made else ''}, and "
-        "has been kept: it is that of one point only. Return it from the function; do not keep it in a cache, in an "
+        f"{file}:{line}: this number was computed while a function was being recorded{f' ({made})' if made else ''}, "
+        "and has been kept: it is that of one point only. Return it from the function; do not keep it in a cache, in an "
         "attribute or in a global"
     )
 
