@@ -32,11 +32,13 @@ def recorder_of(v: Value, what: str) -> Any:
     return recorder
 
 
-def no(what: str, way_out: str) -> TypeError:
+def no(what: str, way_out: str) -> Exception:
     file, line = recording.caller()
-    return TypeError(
-        f"{file}:{line}: {what} of a number in a recorded function: Python would go on with what is not followed when "
-        f"the function is replayed. {way_out}"
+    return recording.refusal(
+        TypeError(
+            f"{file}:{line}: {what} of a number in a recorded function: Python would go on with what is not followed "
+            f"when the function is replayed. {way_out}"
+        )
     )
 
 

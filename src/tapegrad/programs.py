@@ -141,6 +141,9 @@ class Family:
                 recorder.inputs = _leaves(x.tolist(), self.kinds)
                 args, kwargs = unflatten(self.spec, iter(recorder.inputs), structure.of_values)
                 roots, spec = roots_of(self.call(*args, **kwargs))
+                if recorder.refused is not None:
+                    error, message = recorder.refused
+                    raise error(message)
             finally:
                 if lines is not None:
                     lines.stop()

@@ -17,6 +17,7 @@ import sys
 from numbers import Rational
 
 from tapegrad.engine import Value
+from tapegrad.trying import COMPLEX, called_as, called_by_numpy, could_catch, error_of, raising
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ __all__ = ["Recorder", "as_index", "current", "frozen", "is_true", "stop_gradien
 
 try:
     from tapegrad.tape import Recording, Still
-    from tapegrad.value import Number, _apply, _index_of, _kind_of, _peek, _raise_error_of, _recorder, _select
+    from tapegrad.value import Number, _apply, _index_of, _kind_of, _peek, _recorder, _select
 except ImportError:  # the reference records nothing
     if not TYPE_CHECKING:
         Recording = object
@@ -40,6 +41,7 @@ except ImportError:  # the reference records nothing
 
 HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 COMPARISONS = ("<", "<=", "==", "!=", ">", ">=")  # in the order of Python's Py_LT ... Py_GE
+ROUNDING = frozenset(["floor", "ceil", "round"])  # which Python calls with an argument, as numpy does
 EXACT = 2**53  # from here on not every int is a float
 
 
@@ -71,6 +73,7 @@ class Recorder(Recording):
         self.guarded: set[int] = set()  # the identities of the Values in guards, which keep them alive
         self.bounds: dict[int, tuple[float, Value]] = {}  # how large ints made of ints can be, by identity
         self.frame: FrameType | None = frame  # the one that calls the function
+        self.refused: tuple[type[Exception], str] | None = None  # an error that the program may not go on after
 
     def guard(self, value: Value, outcome: float) -> None:
         """This is what came out, and Python goes on by it."""
@@ -104,9 +107,11 @@ class Recorder(Recording):
 
     def too_large(self) -> None:
         file, line = caller()
-        raise OverflowError(
-            f"{file}:{line}: ints of 2**53 and more cannot be followed exactly in a recorded function: make the number "
-            "a float, or use tapegrad.to_int(v), which gives an int, guarded, that computes as Python's do"
+        raise refusal(
+            OverflowError(
+                f"{file}:{line}: ints of 2**53 and more cannot be followed exactly in a recorded function: make the "
+                "number a float, or use tapegrad.to_int(v), which gives an int, guarded, that computes as Python's do"
+            )
         )
 
     def power_of_ints(self, x: Any, n: Any) -> Any:
@@ -115,10 +120,25 @@ class Recorder(Recording):
 
     def is_tried(self) -> bool:
         """Whether what the present operation raises could be caught by the function that is recorded."""
-        return False
+        return could_catch(self.frame)
 
     def attempt(self, y: Value, label: str, a: Any, b: Any) -> None:
         """Whether plain Python raises an error at this operation: a guard, and the error, if it does."""
+        if label not in ROUNDING and label.isidentifier() and called_by_numpy():
+            return
+        if label in ("**", "**n") and called_as("pow"):
+            label = "pow"
+        raised = raising(label, a, b, y)
+        if raised is None:
+            return
+        code = _peek(raised)
+        self.guard(raised, code)
+        if code:
+            error = error_of(int(code), label, _number(a), _number(b))
+            if code == COMPLEX:
+                file, line = caller()
+                error = refusal(TypeError(f"{file}:{line}: {error}"))
+            raise error
 
     def compare(self, v: Value, other: Any, op: int) -> Any:
         """v < other and so on, for the operators."""
@@ -131,8 +151,10 @@ class Recorder(Recording):
                 return NotImplemented
             if not isinstance(other, (int, float)) and isinstance(other, Rational) and made.data != other:
                 file, line = caller()
-                raise TypeError(
-                    f"{file}:{line}: a recorded number is compared with {other!r}, which is no float: make it one"
+                raise refusal(
+                    TypeError(
+                        f"{file}:{line}: a recorded number is compared with {other!r}, which is no float: make it one"
+                    )
                 )
             other = made
         return _apply(COMPARISONS[op], v, other)
@@ -154,11 +176,22 @@ class Recorder(Recording):
             if graph.is_number(node):
                 return
         file, line = caller()
-        raise TypeError(
-            f"{file}:{line}: {what} of a Value in a recorded function: Python would go on with a number that is not "
-            "followed when the function is replayed. Compute with the Value itself; tapegrad.to_int(v) gives an int, "
-            "guarded, tapegrad.frozen(v) the number that it has while recording, for good"
+        raise refusal(
+            TypeError(
+                f"{file}:{line}: {what} of a Value in a recorded function: Python would go on with a number that is not "
+                "followed when the function is replayed. Compute with the Value itself; tapegrad.to_int(v) gives an "
+                "int, guarded, tapegrad.frozen(v) the number that it has while recording, for good"
+            )
         )
+
+
+def refusal(error: Exception) -> Exception:
+    """The error, which the recording will end with even if the function catches it: the branch that it takes then is
+    none of plain Python's."""
+    recorder = current()
+    if recorder is not None and recorder.refused is None:
+        recorder.refused = type(error), str(error)
+    return error
 
 
 def refuse_elsewhere(what: str) -> None:
@@ -173,6 +206,10 @@ def refuse_elsewhere(what: str) -> None:
 
 def _as_value(x: Any) -> Value:
     return x if isinstance(x, Value) else Value(x)
+
+
+def _number(x: Any) -> float:
+    return _peek(x) if isinstance(x, Value) else float(x)
 
 
 def is_true(x: Any) -> bool:
@@ -192,8 +229,8 @@ def refuse_outlived(v: Value) -> None:
     made = v.__dict__.get("_made")
     raise TypeError(
         f"{file}:{line}: this number was computed while a function was being recorded{f' ({made})' if made else ''}, "
-        "and has been kept: it is that of one point only. Return it from the function; do not keep it in a cache, in an "
-        "attribute or in a global"
+        "and has been kept: it is that of one point only. Return it from the function; do not keep it in a cache, in "
+        "an attribute or in a global"
     )
 
 
