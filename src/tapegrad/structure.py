@@ -206,9 +206,13 @@ def _nested(spec: Spec, out: Any, at: int) -> tuple[Any, int]:
 
 
 def of_values(shape: tuple[int, ...], numbers: Iterator[Any]) -> Any:
-    """An array of objects."""
+    """An array of objects; in a recording one that numpy treats as an array of numbers."""
     out = np.empty(shape, dtype=object)
     flat = out.reshape(-1)
     for k in range(flat.size):
         flat[k] = next(numbers)
-    return out
+    if current() is None:
+        return out
+    from tapegrad.number_array import wrapped
+
+    return wrapped(out)
