@@ -426,7 +426,13 @@ def argpartition(a: Any, kth: Any, axis: Any = -1, kind: Any = "introselect", or
 
 @named("partition")
 def partition(a: Any, kth: Any, axis: Any = -1, kind: Any = "introselect", order: Any = None) -> Any:
-    return _picked(a, argpartition(a, kth, axis, kind, order), axis)
+    a = wrapped(objects(a), kind_of(a))
+    a, axis = (a.ravel(), 0) if axis is None else (a, axis)
+    ranks = _by_rank(lambda r: r, a, axis)
+    places = np.argsort(ranks, axis, "stable")
+    parted = np.partition(ranks, kth, axis, kind, order)
+    back = np.argsort(np.argsort(parted, axis, "stable"), axis, "stable")  # numpy's own partition is not argpartition's
+    return _picked(a, np.take_along_axis(places, back, axis), axis)
 
 
 @named("lexsort")
@@ -843,15 +849,69 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
             return values[k] if truth(compare("==", t, points[k])) else after
         if truth(compare("==", t, points[k])):
             return values[k]
-        run = elements.as_value(points[k + 1]) - points[k]
-        return (elements.as_value(values[k + 1]) - values[k]) / run * (t - elements.as_value(points[k])) + values[k]
+        t, low, high = elements.as_value(t), elements.as_value(points[k]), elements.as_value(points[k + 1])
+        first, second = elements.as_value(values[k]), elements.as_value(values[k + 1])
+        slope = (second - first) / (high - low)
+        y = slope * (t - low) + first
+        if truth(elements.is_finite(y)):
+            return y
+        y = choose(is_nan(y), slope * (t - high) + second, y)
+        return choose(logical("and", is_nan(y), compare("==", first, second)), first, y)
 
     return elementwise(at, x, of_kind="f")
 
 
+@named("cov")
+def cov(m: Any, y: Any = None, rowvar: Any = True, bias: Any = False, ddof: Any = None, **options: Any) -> Any:
+    if any(x is not None for x in options.values()):
+        refuse("numpy.cov of recorded numbers with weights", UNKNOWN)
+    x = np.atleast_2d(wrapped(objects(m), "f"))
+    x = x if rowvar or np.ndim(m) < 2 else x.T
+    if y is not None:
+        more = np.atleast_2d(wrapped(objects(y), "f"))
+        x = np.concatenate([x, more if rowvar or np.ndim(y) < 2 else more.T])
+    x = x - mean(x, 1, keepdims=True)
+    return np.squeeze(np.dot(x, x.T) / (x.shape[1] - (ddof if ddof is not None else 0 if bias else 1)))[()]
+
+
+@named("corrcoef")
+def corrcoef(x: Any, y: Any = None, rowvar: Any = True, **options: Any) -> Any:
+    c = cov(x, y, rowvar)
+    if not np.ndim(c):
+        return c / c
+    deviation = on_elements("sqrt", np.diag(c))
+    return clip(c / deviation[:, None] / deviation[None, :], -1.0, 1.0)
+
+
+@named("histogram")
+def histogram(a: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None) -> Any:
+    if isinstance(bins, (int, np.integer, str)) or density or weights is not None:
+        refuse("numpy.histogram of recorded numbers with such bins, density or weights", "give the edges of the bins")
+    edges = wrapped(objects(bins), kind_of(bins))
+    flat = wrapped(objects(a), kind_of(a)).ravel()
+    places = searchsorted(edges, flat, "right")
+    places[decided(on_elements("equal", flat, edges[-1]), "b")] = len(edges) - 1
+    counted = np.bincount(places, minlength=len(edges) + 1)[1 : len(edges)]
+    return counted, bins if isinstance(bins, np.ndarray) else np.asarray(bins)
+
+
+@named("cumulative_sum")
+def cumulative_sum(x: Any, /, *, axis: Any = None, dtype: Any = None, out: Any = None, include_initial: Any = False) -> Any:
+    if include_initial:
+        refuse("numpy.cumulative_sum of recorded numbers with include_initial", "numpy.concatenate a zero")
+    return cumsum(x, axis, dtype, out)
+
+
+@named("cumulative_prod")
+def cumulative_prod(x: Any, /, *, axis: Any = None, dtype: Any = None, out: Any = None, include_initial: Any = False) -> Any:
+    if include_initial:
+        refuse("numpy.cumulative_prod of recorded numbers with include_initial", "numpy.concatenate a one")
+    return cumprod(x, axis, dtype, out)
+
+
 @named("bincount")
 def bincount(x: Any, /, weights: Any = None, minlength: Any = 0) -> Any:
-    places = decided(x)
+    places = np.asarray(decided(x))
     if weights is None:
         return np.bincount(places, minlength=minlength)
     sums: list[Any] = [0.0] * len(np.bincount(places, minlength=minlength))

@@ -214,6 +214,7 @@ REFUSED = {
 }
 UNKNOWN = "write it with arithmetic and the functions of docs/programs.md"
 IDENTITIES = {"add": 0, "multiply": 1, "logical_and": True, "logical_or": False, "logical_xor": False}
+FOLDED = {*IDENTITIES, "maximum", "minimum", "fmax", "fmin", "hypot", "logaddexp", "logaddexp2", "subtract"}
 WITHOUT_BOOLS = {"subtract": "subtract", "negative": "negative", "sign": "sign"}
 
 
@@ -238,6 +239,8 @@ def apply_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: d
     f = FOLLOWED[name][0]
     if ufunc.nin != 2 or ufunc.nout != 1:
         refuse(f"numpy.{name}.{method} of recorded numbers", UNKNOWN)
+    if method in ("reduce", "accumulate") and name not in FOLDED:
+        refuse(f"numpy.{name}.{method} of recorded numbers", f"write it with numpy.{name} in a loop")
     if method == "reduce":
         result = reduced(name, *inputs, where=mask, **kwargs)
         return into(out, result, True)

@@ -242,6 +242,17 @@ def kind_of(x: Any) -> str:
     return KINDS[max(found)] if found else "f"
 
 
+def plain_or_wrapped(numbers: list[Any], shape: tuple[int, ...], of_kind: str | None) -> Any:
+    """The array of these: a plain one of floats, ints or bools if none is recorded or a Value; outside of recordings a
+    plain one of objects."""
+    from tapegrad.recording import current
+
+    if shape and all(isinstance(x, (int, float, np.generic)) for x in numbers):
+        return np.array(numbers).reshape(shape)
+    made = array_of(numbers, shape, of_kind)
+    return bare(made) if current() is None else made
+
+
 def array_of(numbers: list[Any], shape: tuple[int, ...], of_kind: str | None = None) -> Any:
     """These as an array of that shape; as the element itself if it has no dimensions."""
     out = np.empty(len(numbers), dtype=object)
@@ -263,6 +274,13 @@ def elementwise(f: Callable[..., Any], *arrays: Any, of_kind: str | None = None)
     plain = np.broadcast_arrays(*[objects(a) for a in arrays])
     columns = [a.ravel().tolist() for a in plain]
     return array_of([f(*xs) for xs in zip(*columns, strict=True)], plain[0].shape, of_kind)
+
+
+def applied(f: Callable[..., Any], *arrays: Any) -> Any:
+    """A function of ours on the elements of arrays, in a recording or outside."""
+    plain = np.broadcast_arrays(*[objects(a) for a in arrays])
+    columns = [a.ravel().tolist() for a in plain]
+    return plain_or_wrapped([f(*xs) for xs in zip(*columns, strict=True)], plain[0].shape, None)
 
 
 def to_kind(x: Any, of_kind: str) -> Any:
