@@ -57,7 +57,9 @@ ARITHMETIC = set(
     """convolve correlate cross dot einsum inner tensordot vdot trace linalg.cross linalg.matmul linalg.tensordot
     linalg.trace linalg.vecdot linalg.multi_dot linalg.matrix_power""".split()
 )
-INVERSE = "there is no such operation on recorded numbers: write out the elimination, or solve with plain arrays outside"
+INVERSE = (
+    "there is no such operation on recorded numbers: write out the elimination, or solve with plain arrays outside"
+)
 REFUSED = {
     **dict.fromkeys(
         """linalg.cholesky linalg.cond linalg.det linalg.eig linalg.eigh linalg.eigvals linalg.eigvalsh linalg.inv
@@ -123,7 +125,9 @@ def _wrapped(result: Any, args: Any) -> Any:
     """numpy's result with the arrays of objects in it as NumberArrays, with floats for the zeros that numpy put in."""
     if isinstance(result, (list, tuple)):
         moved = [_wrapped(r, args) for r in result]
-        return moved if isinstance(result, list) else type(result)(*moved) if hasattr(result, "_fields") else tuple(moved)
+        return (
+            moved if isinstance(result, list) else type(result)(*moved) if hasattr(result, "_fields") else tuple(moved)
+        )
     if not isinstance(result, np.ndarray) or result.dtype != object:
         return result
     kinds = set(_kinds(args))
@@ -662,12 +666,14 @@ def _quantiles(name: str, scale: float, skip_nan: bool) -> Any:
         parts = [x / scale if scale != 1.0 else x for x in wanted.ravel().tolist()]
         for x in parts:
             if not truth(logical("and", compare(">=", x, 0.0), compare("<=", x, 1.0))):
-                raise ValueError("Percentiles must be in the range [0, 100]" if scale != 1.0 else "Quantiles must be in the range [0, 1]")
+                raise ValueError(
+                    "Percentiles must be in the range [0, 100]"
+                    if scale != 1.0
+                    else "Quantiles must be in the range [0, 1]"
+                )
         rows, left, kept = rows_of(a, axis)
         shape = kept if keepdims is True else left
-        found = [
-            _quantile(_numbers_of(row) if skip_nan else row, x, method) for x in parts for row in rows.tolist()
-        ]
+        found = [_quantile(_numbers_of(row) if skip_nan else row, x, method) for x in parts for row in rows.tolist()]
         return into(out, array_of(found, (*wanted.shape, *shape), "f"), True)
 
     return quantiles
@@ -715,7 +721,11 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
 @named("piecewise")
 def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kwargs: Any) -> Any:
     x = wrapped(objects(x), kind_of(x))
-    if isinstance(condlist, np.ndarray) and condlist.ndim == x.ndim or not isinstance(condlist, (list, tuple, np.ndarray)):
+    if (
+        isinstance(condlist, np.ndarray)
+        and condlist.ndim == x.ndim
+        or not isinstance(condlist, (list, tuple, np.ndarray))
+    ):
         condlist = [condlist]
     conditions = [np.broadcast_to(decided(c, "b"), x.shape) for c in condlist]
     if len(funclist) == len(conditions) + 1:
@@ -896,14 +906,18 @@ def histogram(a: Any, bins: Any = 10, range: Any = None, density: Any = None, we
 
 
 @named("cumulative_sum")
-def cumulative_sum(x: Any, /, *, axis: Any = None, dtype: Any = None, out: Any = None, include_initial: Any = False) -> Any:
+def cumulative_sum(
+    x: Any, /, *, axis: Any = None, dtype: Any = None, out: Any = None, include_initial: Any = False
+) -> Any:
     if include_initial:
         refuse("numpy.cumulative_sum of recorded numbers with include_initial", "numpy.concatenate a zero")
     return cumsum(x, axis, dtype, out)
 
 
 @named("cumulative_prod")
-def cumulative_prod(x: Any, /, *, axis: Any = None, dtype: Any = None, out: Any = None, include_initial: Any = False) -> Any:
+def cumulative_prod(
+    x: Any, /, *, axis: Any = None, dtype: Any = None, out: Any = None, include_initial: Any = False
+) -> Any:
     if include_initial:
         refuse("numpy.cumulative_prod of recorded numbers with include_initial", "numpy.concatenate a one")
     return cumprod(x, axis, dtype, out)

@@ -213,6 +213,7 @@ REFUSED = {
     "isnat": "recorded numbers are no dates",
 }
 UNKNOWN = "write it with arithmetic and the functions of docs/programs.md"
+NAMES = {"f": "floats", "i": "ints", "b": "bools"}
 IDENTITIES = {"add": 0, "multiply": 1, "logical_and": True, "logical_or": False, "logical_xor": False}
 FOLDED = {*IDENTITIES, "maximum", "minimum", "fmax", "fmin", "hypot", "logaddexp", "logaddexp2", "subtract"}
 WITHOUT_BOOLS = {"subtract": "subtract", "negative": "negative", "sign": "sign"}
@@ -224,6 +225,9 @@ def apply_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: d
     out = kwargs.pop("out", None)
     mask = kwargs.pop("where", True)
     wanted = kwargs.pop("dtype", None)
+    for x in inputs:
+        if isinstance(x, np.ndarray) and type(x) not in (np.ndarray, NumberArray):
+            refuse(f"numpy.{name} of recorded numbers and a {type(x).__name__}", "use a plain array: np.asarray(a)")
     for option in ("casting", "order", "subok"):
         kwargs.pop(option, None)
     if name in GENERALISED:
@@ -280,8 +284,10 @@ def on_elements(name: str, *inputs: Any) -> Any:
         operands = "f"
     if gives == "bits":
         if operands != "b":
-            what = "floats" if operands == "f" else "ints"
-            refuse(f"numpy.{name} of recorded {what}", BITS if operands == "i" else "numpy has it for ints and bools")
+            refuse(
+                f"numpy.{name} of recorded {NAMES[operands]}",
+                BITS if operands == "i" else "numpy has it for ints and bools",
+            )
         gives = "b"
     if operands == "b" and gives == "same":
         if name in WITHOUT_BOOLS:
@@ -344,6 +350,11 @@ def into(out: Any, result: Any, mask: Any) -> Any:
             refuse(
                 f"recorded numbers written into an array of {o.dtype}",
                 "write a = a + x instead of a += x, or begin with an array of objects, np.zeros_like(x) for example",
+            )
+        if KINDS.index(kind_of(r)) > KINDS.index(kind_of(o)):
+            refuse(
+                f"recorded {NAMES[kind_of(r)]} written into an array of {NAMES[kind_of(o)]}",
+                "numpy refuses this, too: use x.astype(float)",
             )
         o[... if mask is True else decided(mask, "b")] = r if mask is True else _masked(r, mask, o.shape)
         written.append(o)

@@ -132,7 +132,8 @@ class NumberArray(np.ndarray):
 
     def view(self, *dtypes: Any, **named: Any) -> Any:
         for asked in (*dtypes, *named.values()):
-            if not (isinstance(asked, type) and issubclass(NumberArray, asked)) and asked != np.dtype(object):
+            an_array = isinstance(asked, type) and issubclass(asked, np.ndarray)
+            if not (issubclass(NumberArray, asked) if an_array else np.dtype(asked) == object):
                 refuse(f"a view of recorded numbers as {asked}", METHODS)
         return super().view()
 
@@ -173,6 +174,10 @@ class NumberArray(np.ndarray):
 
     conjugate = conj
 
+    @property
+    def _baseclass(self) -> Any:  # numpy.ma asks for it
+        refuse("a masked array of recorded numbers", "compute with numpy.where(mask, ..., ...)")
+
     # ---- order ----
 
     def sort(self, axis: Any = -1, kind: Any = None, order: Any = None, **options: Any) -> None:
@@ -192,22 +197,24 @@ def _through(name: str) -> Any:
     return method
 
 
-THROUGH = (
+THROUGH = (  # guarded: argmax argmin argpartition argsort nonzero searchsorted
     "all any argmax argmin argpartition argsort clip cumprod cumsum diagonal dot max mean min nonzero prod "
     "round searchsorted std sum trace var"
 ).split()
 for _name in THROUGH:
     setattr(NumberArray, _name, _through(_name))
 
-REFUSED = "__reduce__ __reduce_ex__ byteswap dump dumps getfield setfield tobytes tofile"
-for _name in REFUSED.split():
+REFUSED = (
+    "__array_interface__ __array_struct__ __dlpack__ __reduce__ __reduce_ex__ __setstate__ byteswap ctypes data dump "
+    "dumps getfield itemset newbyteorder setfield tobytes tofile tostring"
+).split()
+for _name in REFUSED:
 
     def _refused(self: Any, *args: Any, _name: str = _name, **kwargs: Any) -> Any:
         refuse(f"{_name} of an array of recorded numbers", METHODS)
 
-    setattr(NumberArray, _name, _refused)
-for _name in ("data", "ctypes"):
-    setattr(NumberArray, _name, property(_refused))
+    is_method = callable(getattr(np.ndarray, _name, _refused))
+    setattr(NumberArray, _name, _refused if is_method else property(_refused))
 
 
 def bare(x: Any) -> Any:
@@ -233,6 +240,8 @@ def kind_of(x: Any) -> str:
     if isinstance(x, NumberArray) and x._kind is not None:
         return x._kind
     if isinstance(x, np.ndarray) and x.dtype != object:
+        if x.dtype.kind not in "fiub":
+            raise TypeError(REAL.format(x.dtype))
         return {"u": "i"}.get(x.dtype.kind, x.dtype.kind)
     if not isinstance(x, np.ndarray):
         if isinstance(x, (list, tuple)):
@@ -356,3 +365,23 @@ def _no_out(name: str, out: Any) -> None:
 def as_condition(x: Any) -> Any:
     """The element as its truth, without a guard."""
     return x if kind(x) == "b" else logical("not", logical("not", x))
+
+
+# what numpy itself says of arrays that a recorded function made, and what to add to it
+NOTES = {
+    "arrays used as indices must be of integer": "an array that is indexed by recorded numbers: convert the index by "
+    "x.astype(int) or x.astype(bool), which are guards, or the array by np.asarray(a) * np.ones_like(x)",
+    "only integers, slices": "a recorded number is an index by tapegrad.to_int(x), which is a guard",
+    "loop of ufunc does not support argument": "an array that np.array has made of recorded and plain numbers: make it "
+    "with np.stack or np.concatenate, or begin with np.zeros_like(x)",
+    "setting an array element with a sequence": "an array of floats cannot hold recorded numbers: begin with "
+    "np.zeros_like(x), or use np.where, np.stack or np.concatenate",
+}
+
+
+def add_way_out(error: BaseException) -> None:
+    """Add a note to an error of numpy's that left a recorded function, where one is known that helps."""
+    for text, note in NOTES.items():
+        if text in str(error):
+            error.add_note(f"tapegrad: {note}")
+            return
