@@ -18,7 +18,7 @@ import numpy as np
 
 from tapegrad import elements
 from tapegrad.array_ufuncs import accumulated, along, into, on_elements, reduced, rows_of
-from tapegrad.elements import choose, compare, is_nan, is_recorded, logical, refuse, truth
+from tapegrad.elements import choose, compare, is_nan, is_recorded, logical, refuse, truth, words
 from tapegrad.number_array import (
     KINDS,
     NumberArray,
@@ -43,32 +43,32 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {}
 
 # only move elements about, or compute with ufuncs and methods that come back here
 MOVED = set(
-    """append apply_along_axis apply_over_axes array_split atleast_1d atleast_2d atleast_3d block broadcast_arrays
+    words("""append apply_along_axis apply_over_axes array_split atleast_1d atleast_2d atleast_3d block broadcast_arrays
     broadcast_to column_stack concatenate copy delete diag diagflat diff dsplit dstack ediff1d
     expand_dims flip fliplr flipud gradient hsplit hstack insert iscomplexobj isrealobj ix_ kron linspace
     may_share_memory meshgrid moveaxis ndim outer ravel repeat reshape resize roll rollaxis rot90 shape
     shares_memory sinc size split squeeze stack swapaxes take_along_axis tile transpose trapezoid trapz tril
     triu tril_indices_from triu_indices_from diag_indices_from unstack vander vsplit vstack matrix_transpose
     linalg.matrix_transpose linalg.diagonal linalg.outer polyval polyadd polysub polymul
-    lib.stride_tricks.sliding_window_view fill_diagonal put_along_axis require asanyarray result_type""".split()
+    lib.stride_tricks.sliding_window_view fill_diagonal put_along_axis require asanyarray result_type""")
 )
 # computed by numpy with arithmetic alone, on objects
 ARITHMETIC = set(
-    """convolve correlate cross dot einsum inner tensordot vdot trace linalg.cross linalg.matmul linalg.tensordot
-    linalg.trace linalg.vecdot linalg.multi_dot linalg.matrix_power""".split()
+    words("""convolve correlate cross dot einsum inner tensordot vdot trace linalg.cross linalg.matmul linalg.tensordot
+    linalg.trace linalg.vecdot linalg.multi_dot linalg.matrix_power""")
 )
 INVERSE = (
     "there is no such operation on recorded numbers: write out the elimination, or solve with plain arrays outside"
 )
 REFUSED = {
     **dict.fromkeys(
-        """linalg.cholesky linalg.cond linalg.det linalg.eig linalg.eigh linalg.eigvals linalg.eigvalsh linalg.inv
+        words("""linalg.cholesky linalg.cond linalg.det linalg.eig linalg.eigh linalg.eigvals linalg.eigvalsh linalg.inv
         linalg.lstsq linalg.matrix_rank linalg.pinv linalg.qr linalg.slogdet linalg.solve linalg.svd linalg.svdvals
-        linalg.tensorinv linalg.tensorsolve polyfit roots""".split(),
+        linalg.tensorinv linalg.tensorsolve polyfit roots"""),
         INVERSE,
     ),
     **dict.fromkeys(
-        "array2string array_repr array_str save savetxt savez savez_compressed".split(),
+        words("array2string array_repr array_str save savetxt savez savez_compressed"),
         "Python would go on with text that no replay follows; tapegrad.frozen(v) is the number while recording",
     ),
     "asarray": "leave it out: x is an array",
@@ -98,7 +98,7 @@ def apply_function(func: Any, args: Any, kwargs: Any) -> Any:
         out = kwargs.pop("out", None)
         plain = [_numbers(a) for a in args]
         return into(out, _wrapped(func._implementation(*plain, **kwargs), args), True)
-    refuse(f"numpy.{name} of an array of recorded numbers", REFUSED.get(name, UNKNOWN))
+    return refuse(f"numpy.{name} of an array of recorded numbers", REFUSED.get(name, UNKNOWN))
 
 
 INDEX_AT = {"delete": 1, "insert": 1, "repeat": 1, "roll": 1, "take_along_axis": 1, "put_along_axis": 1}
@@ -506,7 +506,7 @@ def searchsorted(a: Any, v: Any, side: Any = "left", sorter: Any = None) -> Any:
         return np.searchsorted(ranks, places, side)
 
     def place(x: Any) -> int:
-        if is_recorded(x) and truth(is_nan(x)) or not is_recorded(x) and x != x:
+        if (is_recorded(x) and truth(is_nan(x))) or (not is_recorded(x) and x != x):
             return len(row)
         low, high = 0, len(row)
         while low < high:
@@ -566,7 +566,8 @@ for _name in ("union1d", "intersect1d", "setdiff1d", "setxor1d"):
 
 @named("isin")
 def isin(element: Any, test_elements: Any, assume_unique: Any = False, invert: Any = False, **options: Any) -> Any:
-    return np.isin(*_joint_ranks(element, test_elements), assume_unique, invert)
+    first, second = _joint_ranks(element, test_elements)
+    return np.isin(first, second, assume_unique, invert)
 
 
 @named("nonzero")
@@ -722,8 +723,8 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
 def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kwargs: Any) -> Any:
     x = wrapped(objects(x), kind_of(x))
     if (
-        isinstance(condlist, np.ndarray)
-        and condlist.ndim == x.ndim
+        (isinstance(condlist, np.ndarray)
+        and condlist.ndim == x.ndim)
         or not isinstance(condlist, (list, tuple, np.ndarray))
     ):
         condlist = [condlist]
@@ -1025,14 +1026,13 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> An
     size = on_elements("absolute", x)
     if ord is None or ord == "fro" or (ord == 2 and (isinstance(axis, int) or (axis is None and x.ndim == 1))):
         return on_elements("sqrt", sum_(x * x, axis, keepdims=keepdims))
-    if isinstance(axis, tuple) and len(axis) == 2 or (axis is None and x.ndim == 2):
+    if (isinstance(axis, tuple) and len(axis) == 2) or (axis is None and x.ndim == 2):
         first, second = axis or (0, 1)
         if ord not in (1, -1, math.inf, -math.inf):
             refuse(f"numpy.linalg.norm of a matrix of recorded numbers with ord={ord!r}", INVERSE)
         of_sums = "maximum" if ord > 0 else "minimum"
         summed, left = (first, second) if abs(ord) == 1 else (second, first)
-        result = reduced(of_sums, sum_(size, summed, keepdims=True), (summed, left), keepdims)
-        return result
+        return reduced(of_sums, sum_(size, summed, keepdims=True), (summed, left), keepdims)
     if ord == math.inf or ord == -math.inf:
         return reduced("maximum" if ord > 0 else "minimum", size, axis, keepdims)
     if ord == 0:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tapegrad import elements
-from tapegrad.elements import as_value, choose, compare, is_nan, is_recorded, kind, logical, operation, refuse, truth
+from tapegrad.elements import as_value, choose, compare, is_nan, is_recorded, kind, logical, operation, refuse
 from tapegrad.number_array import (
     KINDS,
     NumberArray,
@@ -87,7 +87,7 @@ def _heaviside(x: Any, at_zero: Any) -> Any:
 
 
 def _fmod(a: Any, b: Any) -> Any:
-    return _copysign(abs(as_value(a)) % abs(as_value(b)), a)
+    return _copysign(operator.mod(abs(as_value(a)), abs(as_value(b))), a)
 
 
 def _modf(x: Any) -> tuple[Any, Any]:
@@ -246,7 +246,7 @@ def apply_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: d
     if method in ("reduce", "accumulate") and name not in FOLDED:
         refuse(f"numpy.{name}.{method} of recorded numbers", f"write it with numpy.{name} in a loop")
     if method == "reduce":
-        result = reduced(name, *inputs, where=mask, **kwargs)
+        result = reduced(name, *inputs, **{**kwargs, "where": mask})
         return into(out, result, True)
     if method == "accumulate":
         return into(out, accumulated(name, *inputs, **kwargs), True)
@@ -263,12 +263,12 @@ def apply_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: d
             where_to = np.unravel_index(k, target.shape)
             target[where_to] = f(target[where_to], x)
         return None
-    refuse(f"numpy.{name}.{method} of recorded numbers", f"write it with numpy.{name} and slices")
+    return refuse(f"numpy.{name}.{method} of recorded numbers", f"write it with numpy.{name} and slices")
 
 
 def _astype(x: Any, dtype: Any) -> Any:
     to = np.dtype(dtype)
-    if to == object or to == np.float64:
+    if to.kind == "O" or to == np.float64:
         return x
     if to.kind not in "bi" or kind_of(x) == "f":
         refuse(f"an operation on recorded numbers with dtype={to}", "recorded floats are float64: leave it out")
@@ -401,7 +401,7 @@ def reduced(
         initial = None
     f = Folding(name, x)
     of_kind = f.kind
-    first = IDENTITIES.get(name)
+    first: Any = IDENTITIES.get(name)
     if first is not None and type(first) is int and of_kind == "f":
         first = float(first)
     if initial is not None:

@@ -40,9 +40,15 @@ __all__ = [
     "operation",
     "refuse",
     "truth",
+    "words",
 ]
 
 PLAIN = {"<": "__lt__", "<=": "__le__", ">": "__gt__", ">=": "__ge__", "==": "__eq__", "!=": "__ne__"}
+
+
+def words(text: str) -> list[str]:
+    """The names in a table that is written as text."""
+    return text.split()
 
 
 def line() -> str:

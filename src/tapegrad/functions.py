@@ -1,8 +1,8 @@
 """Functions on numbers and Values alike.
 
 Of a number they give the number that Python's `math` gives, with the same errors; where `math` has no such function,
-the number that the method of `Value` computes. Of a Value they give a Value, of a numpy array an array of what they give
-of its elements.
+the number that the method of `Value` computes. Of a Value they give a Value, of a numpy array an array of what they
+give of its elements.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def _documented(function: Any, name: str, arguments: str, example: str) -> Any:
 
 def is_array(*xs: Any) -> bool:
     """Whether one of them is an array of numpy's, which is not imported for that."""
-    return any([hasattr(type(x), "__array_function__") for x in xs])
+    return any(hasattr(type(x), "__array_function__") for x in xs)
 
 
 def _elementwise(f: Callable[..., Any], *arrays: Any) -> Any:

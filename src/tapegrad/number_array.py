@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tapegrad import elements
-from tapegrad.elements import as_int, as_value, is_recorded, kind, logical, refuse, truth
+from tapegrad.elements import as_int, as_value, is_recorded, kind, logical, refuse, truth, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -118,7 +118,7 @@ class NumberArray(np.ndarray):
     def astype(self, dtype: Any, *rest: Any, **options: Any) -> Any:
         """Floats, bools, and ints of bools, followed; ints of floats by a guard each, as plain ints."""
         to = np.dtype(dtype)
-        if to == object:
+        if to.kind == "O":
             return self.copy()
         if to == np.float64:
             return wrapped(bare(_as_kind(self, "f")).copy(), "f")
@@ -128,7 +128,7 @@ class NumberArray(np.ndarray):
             if self.number_kind != "f" and to.itemsize == 8:
                 return wrapped(bare(_as_kind(self, "i")).copy(), "i")
             return decided(self, "f").astype(to)
-        refuse(f"an array of recorded numbers as one of {to}", "recorded numbers are float64, int64 or bool")
+        return refuse(f"an array of recorded numbers as one of {to}", "recorded numbers are float64, int64 or bool")
 
     def view(self, *dtypes: Any, **named: Any) -> Any:
         for asked in (*dtypes, *named.values()):
@@ -161,11 +161,11 @@ class NumberArray(np.ndarray):
         if current() is not None and any(is_recorded(x) for x in bare(self).ravel().tolist()):
             refuse(f"{what} of recorded numbers", METHODS)
 
-    @property
+    @property  # type: ignore[misc]
     def real(self) -> Any:
         return self
 
-    @property
+    @property  # type: ignore[misc]
     def imag(self) -> Any:
         return wrapped(np.full(self.shape, 0.0, dtype=object), "f")
 
@@ -197,17 +197,18 @@ def _through(name: str) -> Any:
     return method
 
 
-THROUGH = (  # guarded: argmax argmin argpartition argsort nonzero searchsorted
+# guarded: argmax argmin argpartition argsort nonzero searchsorted
+THROUGH = words(
     "all any argmax argmin argpartition argsort clip cumprod cumsum diagonal dot max mean min nonzero prod "
     "round searchsorted std sum trace var"
-).split()
+)
 for _name in THROUGH:
     setattr(NumberArray, _name, _through(_name))
 
-REFUSED = (
+REFUSED = words(
     "__array_interface__ __array_struct__ __dlpack__ __reduce__ __reduce_ex__ __setstate__ byteswap ctypes data dump "
     "dumps getfield itemset newbyteorder setfield tobytes tofile tostring"
-).split()
+)
 for _name in REFUSED:
 
     def _refused(self: Any, *args: Any, _name: str = _name, **kwargs: Any) -> Any:
@@ -242,7 +243,7 @@ def kind_of(x: Any) -> str:
     if isinstance(x, np.ndarray) and x.dtype != object:
         if x.dtype.kind not in "fiub":
             raise TypeError(REAL.format(x.dtype))
-        return {"u": "i"}.get(x.dtype.kind, x.dtype.kind)
+        return "i" if x.dtype.kind == "u" else str(x.dtype.kind)
     if not isinstance(x, np.ndarray):
         if isinstance(x, (list, tuple)):
             return kind_of(np.asarray(x))
