@@ -455,6 +455,14 @@ def test_errors_of_numpys_own_get_a_note_with_the_way_out():
         assert "tapegrad: " in caught.value.__notes__[-1]
 
 
+def test_the_ways_out_of_indexing_an_array_of_floats_work():
+    a = np.array([1.0, 2.0, 3.0, 4.0])
+    agrees(lambda x: a[np.nonzero(x > 0)])
+    agrees(lambda x: np.take(a, np.argsort(x)))
+    agrees(lambda x: a[np.nan_to_num(np.clip(x, 0, 3)).astype(int)])
+    agrees(lambda x: a[np.argsort(x)])
+
+
 def test_an_index_that_is_no_int_says_how_to_make_one():
     with pytest.raises(IndexError, match=r"as an index .* tapegrad\.to_int"):
         record(lambda x: x[x[0]])(np.ones(2))

@@ -86,8 +86,9 @@ def named(*names: str) -> Callable[[Any], Any]:
     return enter
 
 
+@np.errstate(all="ignore")
 def apply_function(func: Any, args: Any, kwargs: Any) -> Any:
-    """What numpy's function gives."""
+    """What numpy's function gives. There are no warnings of infinities: a replay gives none."""
     module = func.__module__.removeprefix("numpy").lstrip(".")
     name = f"{module}.{func.__name__}" if module else func.__name__
     if name in FUNCTIONS:
@@ -140,10 +141,6 @@ def _numbers(x: Any) -> Any:
     if not isinstance(x, np.ndarray):
         return [_numbers(e) for e in x] if isinstance(x, list) and any(isinstance(e, np.ndarray) for e in x) else x
     return bare(elementwise(lambda e: elements.as_value(e) if is_recorded(e) else e, x)) if x.dtype == object else x
-
-
-def _ndim_0(x: Any) -> Any:
-    return x.item() if isinstance(x, np.ndarray) and not x.ndim else x
 
 
 # ---- reductions ----
@@ -365,14 +362,7 @@ def _ranks(row: list[Any]) -> list[float]:
     recorded = any(is_recorded(x) for x in row)
     if not recorded:
         return [float(x) for x in row]
-    nans = [truth(is_nan(x)) for x in row] if _has_nan(row) else [False] * len(row)
-    places = [k for k in range(len(row)) if not nans[k]]
-
-    def order(j: int, k: int) -> int:
-        return -1 if truth(compare("<", row[j], row[k])) else 0
-
-    # what comes out of a merge sort that asks only for <, with ties found by asking the other way round
-    places = _merge_sorted(places, lambda j, k: order(j, k) < 0)
+    places, _ = _ordered(row)
     ranks = [math.nan] * len(row)
     rank = 0.0
     for at, k in enumerate(places):
@@ -382,29 +372,38 @@ def _ranks(row: list[Any]) -> list[float]:
     return ranks
 
 
-def _merge_sorted(places: list[int], less: Callable[[int, int], bool]) -> list[int]:
-    """Stable, by as few comparisons as there may be: each is a guard."""
+class Key:
+    """An element to sort by; every comparison is a guard."""
 
-    class Key:
-        __slots__ = ("k",)
+    __slots__ = ("x",)
 
-        def __init__(self, k: int) -> None:
-            self.k = k
+    def __init__(self, x: Any) -> None:
+        self.x: Any = x
 
-        def __lt__(self, other: Key) -> bool:
-            return less(self.k, other.k)
+    def __lt__(self, other: Key) -> bool:
+        return truth(compare("<", self.x, other.x))
 
-    return sorted(places, key=Key)
+
+def _ordered(row: list[Any]) -> tuple[list[int], list[int]]:
+    """The places of the numbers from the smallest on, in their order where they are equal, and those of the nans."""
+    nans = [truth(is_nan(x)) for x in row] if _has_nan(row) else [False] * len(row)
+    places = sorted([k for k in range(len(row)) if not nans[k]], key=lambda k: Key(row[k]))
+    return places, [k for k in range(len(row)) if nans[k]]
 
 
 def _by_rank(f: Callable[[Any], Any], a: Any, axis: Any) -> Any:
     """f of the ranks along the axis: plain numbers."""
+    return f(_along_axis(lambda row: np.array(_ranks(row), dtype=float), a, axis))
+
+
+def _along_axis(f: Callable[[list[Any]], Any], a: Any, axis: Any) -> Any:
+    """The rows along the axis replaced by as many plain numbers each."""
     a = objects(a)
     if axis is None:
         a, axis = a.ravel(), 0
     moved = np.moveaxis(a, axis, -1)
-    ranks = [_ranks(row.tolist()) for row in moved.reshape(-1, moved.shape[-1])] if a.size else []
-    return f(np.moveaxis(np.array(ranks, dtype=float).reshape(moved.shape), -1, axis))
+    rows = [f(row.tolist()) for row in moved.reshape(-1, moved.shape[-1])] if a.size else []
+    return np.moveaxis(np.array(rows, dtype=rows[0].dtype if rows else np.intp).reshape(moved.shape), -1, axis)
 
 
 def _picked(a: Any, places: Any, axis: Any) -> Any:
@@ -414,13 +413,14 @@ def _picked(a: Any, places: Any, axis: Any) -> Any:
 
 @named("argsort")
 def argsort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
-    kind = "stable" if stable else kind
+    if stable or kind in ("stable", "mergesort"):
+        return _along_axis(lambda row: np.array([k for part in _ordered(row) for k in part], dtype=np.intp), a, axis)
     return _by_rank(lambda r: np.argsort(r, -1 if axis is None else axis, kind, order), a, axis)
 
 
 @named("sort")
 def sort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
-    return _picked(a, argsort(a, axis, kind, order, stable=stable), axis)
+    return _picked(a, argsort(a, axis, order=order, stable=True), axis)  # equal ones are equal, in whatever order
 
 
 @named("argpartition")
@@ -609,8 +609,7 @@ def nanmedian(a: Any, axis: Any = None, out: Any = None, overwrite_input: Any = 
 
 
 def _sorted(row: list[Any]) -> list[Any]:
-    places = np.argsort(np.array(_ranks(row)), kind="stable")
-    return [row[k] for k in places.tolist()]
+    return [row[k] for k in _ordered(row)[0]]
 
 
 def _median(row: list[Any]) -> Any:
@@ -722,10 +721,8 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
 @named("piecewise")
 def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kwargs: Any) -> Any:
     x = wrapped(objects(x), kind_of(x))
-    if (
-        (isinstance(condlist, np.ndarray)
-        and condlist.ndim == x.ndim)
-        or not isinstance(condlist, (list, tuple, np.ndarray))
+    if (isinstance(condlist, np.ndarray) and condlist.ndim == x.ndim) or not isinstance(
+        condlist, (list, tuple, np.ndarray)
     ):
         condlist = [condlist]
     conditions = [np.broadcast_to(decided(c, "b"), x.shape) for c in condlist]

@@ -98,14 +98,18 @@ class NumberArray(np.ndarray):
     def put(self, indices: Any, values: Any, mode: Any = "raise") -> None:
         bare(self).put(decided(indices), bare(_as_kind(values, self.number_kind)), mode)
 
-    def take(self, indices: Any, axis: Any = None, out: Any = None, mode: Any = "raise") -> Any:
+    def take(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, indices: Any, axis: Any = None, out: Any = None, mode: Any = "raise"
+    ) -> Any:
         _no_out("take", out)
         return wrapped(bare(self).take(decided(indices), axis, None, mode), self.number_kind)
 
     def repeat(self, repeats: Any, axis: Any = None) -> Any:
         return wrapped(bare(self).repeat(decided(repeats), axis), self.number_kind)
 
-    def compress(self, condition: Any, axis: Any = None, out: Any = None) -> Any:
+    def compress(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, condition: Any, axis: Any = None, out: Any = None
+    ) -> Any:
         _no_out("compress", out)
         return wrapped(bare(self).compress(decided(condition, "b"), axis), self.number_kind)
 
@@ -162,11 +166,11 @@ class NumberArray(np.ndarray):
             refuse(f"{what} of recorded numbers", METHODS)
 
     @property  # type: ignore[misc]
-    def real(self) -> Any:
+    def real(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         return self
 
     @property  # type: ignore[misc]
-    def imag(self) -> Any:
+    def imag(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         return wrapped(np.full(self.shape, 0.0, dtype=object), "f")
 
     def conj(self) -> Any:
@@ -370,9 +374,10 @@ def as_condition(x: Any) -> Any:
 
 # what numpy itself says of arrays that a recorded function made, and what to add to it
 NOTES = {
-    "arrays used as indices must be of integer": "an array that is indexed by recorded numbers: convert the index by "
-    "x.astype(int) or x.astype(bool), which are guards, or the array by np.asarray(a) * np.ones_like(x)",
-    "only integers, slices": "a recorded number is an index by tapegrad.to_int(x), which is a guard",
+    "arrays used as indices must be of integer": "an array of plain numbers is indexed by plain ints, which are guards: "
+    "a[np.nonzero(mask)] for conditions, np.take(a, k) for recorded ints, a[x.astype(int)] for recorded floats",
+    "only integers, slices": "an array of plain numbers is indexed by plain ints, which are guards: tapegrad.to_int(x) of a "
+    "recorded number, a[np.nonzero(mask)] for conditions",
     "loop of ufunc does not support argument": "an array that np.array has made of recorded and plain numbers: make it "
     "with np.stack or np.concatenate, or begin with np.zeros_like(x)",
     "setting an array element with a sequence": "an array of floats cannot hold recorded numbers: begin with "
