@@ -374,10 +374,10 @@ def as_condition(x: Any) -> Any:
 
 # what numpy itself says of arrays that a recorded function made, and what to add to it
 NOTES = {
-    "arrays used as indices must be of integer": "an array of plain numbers is indexed by plain ints, which are guards: "
+    "arrays used as indices must be of integer": "an array of plain numbers is indexed by plain ints, by guards: "
     "a[np.nonzero(mask)] for conditions, np.take(a, k) for recorded ints, a[x.astype(int)] for recorded floats",
-    "only integers, slices": "an array of plain numbers is indexed by plain ints, which are guards: tapegrad.to_int(x) of a "
-    "recorded number, a[np.nonzero(mask)] for conditions",
+    "only integers, slices": "an array of plain numbers is indexed by plain ints, by guards: tapegrad.to_int(x) of "
+    "a recorded number, a[np.nonzero(mask)] for conditions",
     "loop of ufunc does not support argument": "an array that np.array has made of recorded and plain numbers: make it "
     "with np.stack or np.concatenate, or begin with np.zeros_like(x)",
     "setting an array element with a sequence": "an array of floats cannot hold recorded numbers: begin with "

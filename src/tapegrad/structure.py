@@ -213,6 +213,6 @@ def of_values(shape: tuple[int, ...], numbers: Iterator[Any]) -> Any:
         flat[k] = next(numbers)
     if current() is None:
         return out
-    from tapegrad.number_array import wrapped
+    from tapegrad.number_array import kind_of, wrapped
 
-    return wrapped(out)
+    return wrapped(out, kind_of(out))
