@@ -75,9 +75,11 @@ def flattened_array(tree: np.ndarray[Any, Any], out: list[Any], plain: bool) -> 
     letter = tree.dtype.kind
     if letter == "O":
         items = tree.ravel().tolist()
-        own = {_kind_of(x) if type(x) is Number else float if isinstance(x, Value) else type(x) for x in items}
+        own: set[Any] = {
+            _kind_of(x) if type(x) is Number else float if isinstance(x, Value) else type(x) for x in items
+        }
         out.extend(items)
-        letter = "b" if own == {bool} else "i" if own == {int} else "f"
+        letter = getattr(tree, "number_kind", None) or ("b" if own == {bool} else "i" if own == {int} else "f")
     elif letter in "fiub":
         if letter in "iu" and tree.size and (tree.max() >= EXACT or tree.min() <= -EXACT):
             raise TypeError("an array of ints of 2**53 and more cannot be followed exactly: make it one of floats")
@@ -234,9 +236,13 @@ def _nested(spec: Spec, out: Any, at: int) -> tuple[Any, int]:
 
 
 def of_values(shape: tuple[int, ...], numbers: Iterator[Any]) -> Any:
-    """An array of objects."""
+    """An array of objects; in a recording one that numpy treats as an array of numbers."""
     out = np.empty(shape, dtype=object)
     flat = out.reshape(-1)
     for k in range(flat.size):
         flat[k] = next(numbers)
-    return out
+    if current() is None:
+        return out
+    from tapegrad.number_array import kind_of, wrapped
+
+    return wrapped(out, kind_of(out))
