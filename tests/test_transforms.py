@@ -37,7 +37,7 @@ def same(a, b):
     if isinstance(b, (list, tuple)):
         return type(a) is type(b) and len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
     if isinstance(b, dict):
-        return type(a) is dict and list(a) == list(b) and all(same(a[k], b[k]) for k in b)
+        return type(a) is type(b) and list(a) == list(b) and all(same(a[k], b[k]) for k in b)
     return type(a) is type(b) and a == b
 
 
@@ -105,7 +105,7 @@ def test_second_derivatives_are_differences_of_first(row, point):
         (lambda x: x[0] * x[1], [2.0, 3], [3.0, 2.0]),
         (lambda x: x[0] * x[1], (2.0, 3.0), (3.0, 2.0)),
         (lambda p: p.a * p.b, Point(2.0, 3.0), Point(3.0, 2.0)),
-        (lambda p: p["a"] * p["b"], OrderedDict(b=2.0, a=3.0), {"b": 3.0, "a": 2.0}),
+        (lambda p: p["a"] * p["b"], OrderedDict(b=2.0, a=3.0), OrderedDict(b=3.0, a=2.0)),
         (lambda p: p["a"][0] * p["a"][1][0], {"a": (2.0, [3.0])}, {"a": (3.0, [2.0])}),
         (
             lambda p: p["x"] * 2,
@@ -127,7 +127,7 @@ def test_gradients_are_nested_as_arguments_are(f, x, expected):
     for _ in range(2):
         assert same(g(x), expected)
     value, gradient = value_and_grad(f)(x)
-    assert type(value) is float and same(gradient, expected)
+    assert type(value) in (float, int) and same(gradient, expected)
 
 
 def test_plain_numbers_come_back():
@@ -135,11 +135,11 @@ def test_plain_numbers_come_back():
         return {"a": x, "b": [x > 0, (x * 2, 3)], "c": np.array([x, 1.0]), "d": None, "e": "text", "f": np.array(x)}
 
     out = record(f)(2.0)
-    assert same(out, {"a": 2.0, "b": [True, (4.0, 3.0)], "c": np.array([2.0, 1.0]), "d": None, "e": "text",
+    assert same(out, {"a": 2.0, "b": [True, (4.0, 3)], "c": np.array([2.0, 1.0]), "d": None, "e": "text",
                       "f": np.array(2.0)})  # fmt: skip
     assert out["b"][0] is True
     assert type(record(lambda x: x.sum())(np.ones(2))) is float
-    assert type(record(lambda: 3)()) is float
+    assert type(record(lambda: 3)()) is int
 
 
 def test_argument_arrays_of_any_layout():
@@ -220,7 +220,7 @@ def test_has_aux():
         return (x**2).sum(), {"first": x[0], "name": "aux", "n": len(x)}
 
     x = np.array([1.0, 2.0])
-    aux = {"first": 1.0, "name": "aux", "n": 2.0}
+    aux = {"first": 1.0, "name": "aux", "n": 2}
     assert same(grad(f, has_aux=True)(x), (np.array([2.0, 4.0]), aux))
     assert same(value_and_grad(f, has_aux=True)(x), ((5.0, aux), np.array([2.0, 4.0])))
     assert same(jacobian(lambda x: (x * x, x[0]), has_aux=True)(x), (np.diag([2.0, 4.0]), 1.0))
@@ -421,8 +421,8 @@ def test_signs_of_zero():
         (lambda: record(None), TypeError, "takes a function, not NoneType"),
         (lambda: vmap("f"), TypeError, "takes a function"),
         (lambda: grad(lambda x: x)("a"), TypeError, "argument 0 is no number.*'a'"),
-        (lambda: grad(lambda x: x)(None), TypeError, "argument 0 is no number"),
-        (lambda: grad(lambda x: x)(1j), TypeError, "argument 0 is no number"),
+        (lambda: grad(lambda x: x)(None), TypeError, "argument 0 is no number|real numbers only"),
+        (lambda: grad(lambda x: x)(1j), TypeError, "argument 0 is no number|real numbers only"),
         (lambda: grad(lambda: 3)(), TypeError, "called with 0"),
         (lambda: grad(lambda x: x, 1)(1.0), TypeError, "argument 1, but the function was called with 1"),
         (lambda: grad(lambda x: x, -2)(1.0), TypeError, "argument -2"),

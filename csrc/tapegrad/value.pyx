@@ -683,7 +683,7 @@ def _apply(str label, Value v not None, Value w=None):
     cdef int32_t i, j
     if op < 0 or table[op].operands == PARAM or (table[op].operands == BINARY) != (w is not None):
         raise ValueError(f"no operation {label!r} of so many operands")
-    if room(tape, 1):
+    if tape.size > tape.limit - 1 and tape.reserve(1):
         return followed(op, v, w, 0.0, 0, False)
     i = v.index
     j = i if w is None else w.index
@@ -941,7 +941,7 @@ cdef object followed(int op, Value v, Value w, double x, int kx, bint x_first):
     a, b = tape.value[i], tape.value[j]
     ka, kb = tape.kind[i] & KIND, tape.kind[j] & KIND
     y = value_and_kind(op, a, b, ka, kb, &kind)
-    if operands != UNARY and kind != BOOL and not ka & kb & 1:
+    if kind != BOOL and not ka & kb & 1 and op != TRUNC and table[op].errors != TOINT:
         kind = FLOAT                        # of a maximum, say, it would be that of the larger
     if kind & 1:
         y += 0.0                            # an int has no -0
@@ -954,7 +954,7 @@ cdef object followed(int op, Value v, Value w, double x, int kx, bint x_first):
     keep(out, anchor(v) if w is None else both(anchor(v), anchor(w)))
     if (kind == INT and (op == ADD or op == SUB or op == MUL or op == POWN)
             or (op == TRUNC or table[op].errors == TOINT) and not ka & 1):
-        recorder.whole(out, op == ADD or op == SUB, v, number(x, kx) if w is None else w)
+        recorder.whole(out, table[op].label.decode(), v, number(x, kx) if w is None else w)
     return out
 
 
@@ -1002,7 +1002,7 @@ cdef bint records() except -1:
 
 cdef inline object unary(Value v, int op):
     cdef Value out = fresh()
-    if room(tape, 1):
+    if tape.size > tape.limit - 1 and tape.reserve(1):
         return attempted(op, v, None, 0.0, 0, False)
     hold(tape, push_op(op, v.index, v.index), handle(out))
     if handle(v).state != NULL:
@@ -1012,7 +1012,7 @@ cdef inline object unary(Value v, int op):
 
 cdef inline object binary(Value v, Value w, int op):
     cdef Value out = fresh()
-    if room(tape, 1):
+    if tape.size > tape.limit - 1 and tape.reserve(1):
         return attempted(op, v, w, 0.0, 0, False)
     hold(tape, push_op(op, v.index, w.index), handle(out))
     if handle(v).state != NULL or handle(w).state != NULL:
@@ -1026,7 +1026,7 @@ cdef inline object with_leaf(Value v, double x, int kind, int op):
     cdef int32_t i, leaf
     cdef int k = 0
     cdef double y
-    if room(tape, 2):
+    if tape.size > tape.limit - 2 and tape.reserve(2):
         return attempted(op, v, None, x, kind, False)
     i = v.index
     y = evaluate(op, tape.value[i], x, tape.kind[i] & KIND, kind, &k)
@@ -1070,7 +1070,8 @@ cdef object subtract(Value v, Value w):
     """v + (w * -1)"""
     cdef Value out = fresh()
     cdef int32_t minus, inner
-    room(tape, 3)
+    if tape.size > tape.limit - 3 and tape.reserve(3):
+        return attempted(SUB, v, w, 0.0, 0, False)
     minus = push_leaf(tape, -1.0, INT)
     inner = push_op(MUL, w.index, minus)
     hold(tape, push_op(ADD, v.index, inner), handle(out))
@@ -1085,7 +1086,8 @@ cdef object divide(Value v, Value w):
     cdef int32_t minus, inner
     cdef int kind = 0
     cdef double y
-    room(tape, 3)
+    if tape.size > tape.limit - 3 and tape.reserve(3):
+        return attempted(DIV, v, w, 0.0, 0, False)
     y = evaluate(POWN, tape.value[w.index], unknown(-1.0), tape.kind[w.index] & KIND, INT, &kind)
     minus = push_leaf(tape, -1.0, INT)
     inner = push(tape, POWN, w.index, minus, y, kind)
@@ -1099,7 +1101,8 @@ cdef object number_minus(double x, int kind, Value w):
     """(w * -1) + leaf(x)"""
     cdef Value out = fresh()
     cdef int32_t inner
-    room(tape, 4)
+    if tape.size > tape.limit - 4 and tape.reserve(4):
+        return attempted(SUB, w, None, x, kind, True)
     inner = push_leaf(tape, -1.0, INT)
     inner = push_op(MUL, w.index, inner)
     hold(tape, push_op(ADD, inner, push_leaf(tape, x, kind)), handle(out))
@@ -1114,7 +1117,8 @@ cdef object number_over(double x, int kind, Value w):
     cdef int32_t inner
     cdef int k = 0
     cdef double y
-    room(tape, 4)
+    if tape.size > tape.limit - 4 and tape.reserve(4):
+        return attempted(DIV, w, None, x, kind, True)
     y = evaluate(POWN, tape.value[w.index], unknown(-1.0), tape.kind[w.index] & KIND, INT, &k)
     inner = push(tape, POWN, w.index, push_leaf(tape, -1.0, INT), y, k)
     hold(tape, push_op(MUL, inner, push_leaf(tape, x, kind)), handle(out))
@@ -1129,7 +1133,7 @@ cdef object from_leaf(double x, int kind, Value w, int op):
     cdef int32_t leaf
     cdef int k = 0
     cdef double y
-    if room(tape, 2):
+    if tape.size > tape.limit - 2 and tape.reserve(2):
         return attempted(op, w, None, x, kind, True)
     y = evaluate(op, x, tape.value[w.index], kind, tape.kind[w.index] & KIND, &k)
     leaf = push_leaf(tape, x, kind)
@@ -1281,6 +1285,13 @@ def _kind_of(Value v not None):
     """float, int or bool: what the number of v is shown as."""
     cdef int kind = tape.kind[v.index] & KIND
     return bool if kind == BOOL else int if kind == INT else float
+
+
+def _of_kind(Value v not None, int letter):
+    """A copy of v, while this thread records, that is an int (the letter i) or a bool (b)."""
+    cdef Value out = followed(code("copy"), v, None, 0.0, 0, False)
+    tape.kind[out.index] = (tape.kind[out.index] & ~<int>KIND) | <uint8_t>(INT if letter == 105 else BOOL)
+    return out
 
 
 def _raise_error_of(str label, double a, double b, double y):
@@ -1652,12 +1663,12 @@ cdef class Value:
     def __sub__(left, right):
         cdef double x = 0.0
         cdef int kind = 0
-        if tape.recordings and records():
-            return of_two(SUB, left, right)
         if isinstance(left, Value):
             if isinstance(right, Value):
                 if ours(left) and ours(right):
                     return subtract(<Value>left, <Value>right)
+                if tape.recordings and records():
+                    return of_two(SUB, left, right)
                 return left + (-right)
             if not as_number(right, &x, &kind):
                 return NotImplemented
@@ -1670,8 +1681,6 @@ cdef class Value:
     def __truediv__(left, right):
         cdef double x = 0.0
         cdef int kind = 0
-        if tape.recordings and records():
-            return of_two(DIV, left, right)
         if isinstance(left, Value):
             if isinstance(right, Value):
                 if ours(left) and ours(right):
@@ -1679,6 +1688,8 @@ cdef class Value:
                 return left * right ** -1
             if not as_number(right, &x, &kind):
                 return NotImplemented
+            if tape.recordings and records():
+                return attempted(DIV, <Value>left, None, x, kind, False)
             x = evaluate(POWN, x, unknown(-1.0), kind, INT, &kind)
             return with_leaf(<Value>left, x, kind, MUL) if ours(left) else left * number(x, kind)
         if not as_number(left, &x, &kind):

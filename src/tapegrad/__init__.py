@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tapegrad.alias import install
     from tapegrad.batch import vmap
     from tapegrad.check import check_grad
+    from tapegrad.containers import register_container
     from tapegrad.drawing import draw, draw_dot
     from tapegrad.explanation import explain
     from tapegrad.fitting import fit
@@ -45,6 +46,7 @@ __all__ = [
     "jvp",
     "load",
     "record",
+    "register_container",
     "show_config",
     "value_and_grad",
     "vjp",
@@ -58,6 +60,7 @@ _LATER = {
     "alias": ("install",),
     "batch": ("vmap",),
     "check": ("check_grad",),
+    "containers": ("register_container",),
     "drawing": ("draw", "draw_dot"),
     "explanation": ("explain",),
     "fitting": ("fit",),

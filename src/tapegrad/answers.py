@@ -1,5 +1,8 @@
-"""What a number of a function that is being recorded answers to, beyond the operators of `Value`: all that a plain float,
-int or bool does. Each answer is followed, a guard, or an error that names the line and the way out."""
+"""What a number of a function that is being recorded answers to, beyond the operators of `Value`.
+
+That is all to which a plain float, int or bool answers: it is followed, a guard, or an error that names the line and
+the way out.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,13 @@ __all__ = ["FOLLOWED", "GUARDS", "REFUSED", "give"]
 Py_EQ, Py_NE = 2, 3
 
 
+# what does not tell the number
+KEEP = {
+    *("__class__", "__del__", "__delattr__", "__dict__", "__dir__", "__doc__", "__getattribute__", "__init_subclass__"),
+    *("__module__", "__new__", "__pyx_vtable__", "__setattr__", "__setstate__", "__sizeof__", "__subclasshook__"),
+}
+
+
 def recorder_of(v: Value, what: str) -> Any:
     """The recorder of this thread, which must be the one that v is a number of."""
     recorder = recording.current()
@@ -26,8 +36,8 @@ def no(what: str, way_out: str) -> Exception:
     file, line = recording.caller()
     return recording.refusal(
         TypeError(
-            f"{file}:{line}: {what} of a number in a recorded function: Python would go on with what is not followed when "
-            f"the function is replayed. {way_out}"
+            f"{file}:{line}: {what} of a number in a recorded function: Python would go on with what is not followed "
+            f"when the function is replayed. {way_out}"
         )
     )
 
@@ -119,7 +129,7 @@ def logical(label: str, name: str) -> Any:
         if _kind_of(self) is bool:
             if isinstance(other, Value) and _kind_of(other) is bool:
                 return _apply(label, self, other)
-            if isinstance(other, bool) or type(other).__name__ in ("bool_", "bool"):
+            if not isinstance(other, Value) and (isinstance(other, bool) or type(other).__name__ in ("bool_", "bool")):
                 return _apply(label, self, Value(float(other)))
         return plain(self, other)
 
@@ -143,7 +153,9 @@ def itself(self: Value, *args: Any) -> Value:
     return self
 
 
-ARITHMETIC = "Compute with the number itself: Python's operators, and tapegrad's functions (tapegrad.sin(x) for math.sin(x))"
+ARITHMETIC = (
+    "Compute with the number itself: Python's operators, and tapegrad's functions (tapegrad.sin(x) for math.sin(x))"
+)
 PRINTED = "tapegrad.frozen(x) gives the number that it has while recording, for good, as a figure to print needs it"
 KEPT = "Use a list and indices, or tapegrad.to_int(x), which gives an int, guarded"
 
@@ -178,7 +190,8 @@ GUARDS: dict[str, Any] = {
     **{
         name: of_ints(name)
         for name in (
-            "__lshift__ __rlshift__ __rshift__ __rrshift__ bit_length bit_count to_bytes as_integer_ratio".split()
+            *("__lshift__", "__rlshift__", "__rshift__", "__rrshift__"),
+            *("bit_length", "bit_count", "to_bytes", "as_integer_ratio"),
         )
     },
 }
@@ -216,13 +229,6 @@ def give() -> None:
     for name in {*dir(Value), *FOLLOWED, *GUARDS, *REFUSED}:
         if name not in KEEP and callable(getattr(Number, name, None)):
             setattr(Outlived, name, outlived)
-    Outlived.__repr__ = lambda self: "<a number of a recording that is over>"
+    setattr(Outlived, "__repr__", lambda self: "<a number of a recording that is over>")  # noqa: B010
     for name in ("data", "grad", "_children", "_prev", "_op", "_local_grads", "_backward"):
         setattr(Outlived, name, property(outlived, outlived))
-
-
-# what does not tell the number
-KEEP = frozenset(
-    "__class__ __new__ __del__ __dir__ __doc__ __getattribute__ __setattr__ __delattr__ __init_subclass__ "
-    "__subclasshook__ __sizeof__ __dict__ __module__ __setstate__ __pyx_vtable__".split()
-)

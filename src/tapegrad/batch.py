@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tapegrad import structure
+from tapegrad import containers, structure
 from tapegrad.program import Job
 from tapegrad.programs import TRIES
 from tapegrad.recorded import Recorded
@@ -118,7 +118,7 @@ class Batch:
             raise ValueError("vmap: no argument is mapped: in_axes names none")
         if self.n == 0:
             raise ValueError("vmap: an empty batch; there must be one sample at least")
-        self.spec: Spec = ("tuple", (("tuple", tuple(specs), tuple), ("dict", tuple(kwargs), tuple(named))), tuple)
+        self.spec: Spec = ("tuple", (("tuple", tuple(specs), tuple), ("dict", tuple(named), tuple(kwargs))), tuple)
         self.x: Any
         self.values: dict[int, Value]
         self.x, self.values = numbers_in(self.leaves)
@@ -128,7 +128,7 @@ class Batch:
             if isinstance(arg, int) and setting:
                 return ("setting", structure.Setting(arg))
             before = len(self.leaves)
-            spec = flatten(arg, self.leaves)
+            spec = flatten(arg, self.leaves, not setting)
             self.count += size(spec)
             if len(self.leaves) == before and spec[0] == "setting" and isinstance(arg, np.ndarray):
                 raise TypeError(f"vmap: {name} is no argument to compute with")
@@ -165,7 +165,7 @@ class Batch:
             inner = axis[key] if isinstance(axis, (list, tuple, dict)) else axis
             specs.append(self.take(arg[key], inner, f"{name}[{key!r}]", False))
         if isinstance(arg, dict):
-            return ("dict", tuple(arg), tuple(specs))
+            return ("dict", tuple(specs), tuple(arg))
         return ("list", tuple(specs)) if isinstance(arg, list) else ("tuple", tuple(specs), type(arg))
 
     def count_of_samples(self) -> int:
@@ -427,6 +427,8 @@ class VMap(Recorded):
                 spec, stacked = entry.spec, stacked_of(entry)
                 out = stores(spec, stacked, batch.count_of_samples())
             elif spec != entry.spec:
+                spec = structure.agreed(spec, entry.spec)
+            if spec is None:
                 raise TypeError("vmap: the function returns results of different shapes for different samples")
             return [x if is_stacked else None for x, is_stacked in zip(out, stacked, strict=True)]
 
@@ -598,9 +600,10 @@ def assembled(spec: Spec, out: list[Any], stacked: bool | list[bool], n: int | N
             leaves.append(out[block[0]])
         else:
             leaves.append(np.array([out[j] for j in block]).reshape(shape))
-    for k, kind in enumerate(structure.kinds(spec)):
-        if kind == "truth" and isinstance(leaves[k], np.ndarray):
-            leaves[k] = leaves[k] != 0
+    for k, part in enumerate(structure.leaves_of(spec)):
+        letter = structure.kinds(part)[:1]
+        if letter != b"f" and isinstance(leaves[k], np.ndarray) and leaves[k].dtype != object:
+            leaves[k] = leaves[k] != 0 if letter == b"b" else leaves[k].astype(np.int64)
     wide = map_spec(spec, lambda shape: NUMBER)
     return unflatten(wide, iter(leaves), structure.of_values)
 
@@ -617,14 +620,12 @@ def moved_back(gradient: Any, nested: Spec, picked: list[int], batch: Batch) -> 
 
 
 def collect(tree: Any, leaves: list[Any]) -> None:
-    if isinstance(tree, (list, tuple)):
-        for x in tree:
-            collect(x, leaves)
-    elif isinstance(tree, dict):
-        for x in tree.values():
-            collect(x, leaves)
-    else:
+    found = containers.taken_apart(tree)
+    if found is None:
         leaves.append(tree)
+    else:
+        for x in found[0]:
+            collect(x, leaves)
 
 
 def vmap(

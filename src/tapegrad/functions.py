@@ -1,7 +1,8 @@
 """Functions on numbers and Values alike.
 
 Of a number they give the number that Python's `math` gives, with the same errors; where `math` has no such function,
-the number that the method of `Value` computes. Of a Value they give a Value.
+the number that the method of `Value` computes. Of a Value they give a Value, of a numpy array an array of what they
+give of its elements.
 """
 
 from __future__ import annotations
@@ -97,12 +98,25 @@ def _documented(function: Any, name: str, arguments: str, example: str) -> Any:
     return function
 
 
+def is_array(*xs: Any) -> bool:
+    """Whether one of them is an array of numpy's, which is not imported for that."""
+    return any(hasattr(type(x), "__array_function__") for x in xs)
+
+
+def _elementwise(f: Callable[..., Any], *arrays: Any) -> Any:
+    from tapegrad.number_array import applied
+
+    return applied(f, *arrays)
+
+
 def _unary(name: str, number: Callable[..., Any] | None = None) -> Unary:
     """The function `name` of one Value or number; of numbers by `number`, or else by way of a Value."""
 
     def function(x: Any, /, *parameters: Any) -> Any:
         if isinstance(x, Value):
             return getattr(x, name)(*parameters)
+        if type(x) is not float and is_array(x):
+            return _elementwise(lambda y: function(y, *parameters), x)
         if number is None:
             return getattr(Value(x), name)(*parameters).data
         return number(x, *parameters)
@@ -116,7 +130,14 @@ def _binary(name: str, number: Callable[..., Any] | None = None) -> Binary:
 
     def function(x: Any, y: Any, /) -> Any:
         if isinstance(x, Value) or isinstance(y, Value):
-            return getattr(x if isinstance(x, Value) else Value(x), name)(y)
+            try:
+                return getattr(x if isinstance(x, Value) else Value(x), name)(y)
+            except TypeError:
+                if not is_array(x, y):
+                    raise
+                return _elementwise(function, x, y)
+        if (type(x) is not float or type(y) is not float) and is_array(x, y):
+            return _elementwise(function, x, y)
         return getattr(Value(x), name)(y).data if number is None else number(x, y)
 
     result: Binary = _documented(function, name, "x, y", "0.5, 1.5")
@@ -165,7 +186,7 @@ def pow(x: Any, y: Any, /) -> Any:
     >>> pow(2.0, 3), pow(2.0, Value(3.0))
     (8.0, Value(data=8.0, grad=0))
     """
-    return x**y if isinstance(x, Value) or isinstance(y, Value) else math.pow(x, y)
+    return x**y if isinstance(x, Value) or isinstance(y, Value) or is_array(x, y) else math.pow(x, y)
 
 
 def clip(x: Any, low: Any, high: Any) -> Any:
@@ -188,6 +209,8 @@ def where(condition: Any, x: Any, y: Any) -> Any:
     Value(data=3.0, grad=0)
     """
     recorder = current()
+    if (type(condition) is not bool and is_array(condition)) or (recorder is not None and is_array(x, y)):
+        return _elementwise(where, condition, x, y)
     if recorder is not None and isinstance(condition, Value):
         return recorder.where(condition, x, y)
     if isinstance(condition, Value):

@@ -20,9 +20,10 @@ from tapegrad import structure
 from tapegrad.graph import from_tape, to_tape
 from tapegrad.program import Lanes, Program
 from tapegrad.recording import Recorder, caller
-from tapegrad.structure import flatten, unflatten
+from tapegrad.results import roots_of
+from tapegrad.structure import unflatten
 from tapegrad.tape import Still
-from tapegrad.value import Value, _index_of, _leaves, _value_at
+from tapegrad.value import Value, _index_of, _leaves, _of_kind, _value_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,19 +40,6 @@ TRIES = 8  # recordings in one call, before a function is said to do something e
 _lock = threading.RLock()
 if hasattr(os, "register_at_fork"):  # no fork comes between: the child finds the programs whole, and the lock free
     os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
-
-
-def roots_of(result: Any) -> tuple[list[Value], Spec]:
-    """What a function returned, as Values; numbers become constants."""
-    leaves: list[Any] = []
-    spec = flatten(result, leaves)
-    out: list[Value] = []
-    for leaf in leaves:
-        if isinstance(leaf, np.ndarray):
-            out += [Value(float(x)) for x in leaf]
-        else:
-            out.append(leaf if isinstance(leaf, Value) else Value(float(leaf)))
-    return out, spec
 
 
 class Prefix:
@@ -131,6 +119,8 @@ class Family:
         self.call: Callable[..., Any] = call
         self.derive: Derive = derive
         self.spec: Spec = spec
+        letters = structure.kinds(spec)
+        self.kinds: bytes | None = letters if letters.strip(b"f") else None
         self.most: int = most
         self.name: str = name
         self.entries: OrderedDict[tuple[float, ...], Entry] = OrderedDict()
@@ -148,7 +138,7 @@ class Family:
                 stack.enter_context(Still())  # the lines are noted by the numbers of nodes
                 lines.start(recorder)
             try:
-                recorder.inputs = _leaves(x.tolist())
+                recorder.inputs = _leaves(x.tolist(), self.kinds)
                 args, kwargs = unflatten(self.spec, iter(recorder.inputs), structure.of_values)
                 try:
                     roots, spec = roots_of(self.call(*args, **kwargs))
@@ -292,7 +282,7 @@ def inlined(call: Callable[..., Any], derive: Derive, spec: Spec, leaves: list[A
     copies: list[Value] = []
     for leaf in leaves:
         for x in leaf if isinstance(leaf, np.ndarray) else [leaf]:
-            copies.append(_apply("copy", x if isinstance(x, Value) else Value(float(x))))
+            copies.append(_apply("copy", x if isinstance(x, Value) else Value(x)))
     first = copies[0] if copies else Value(0.0)  # what is inlined begins here
     args, kwargs = unflatten(spec, iter(copies), structure.of_values)
     roots, out_spec = roots_of(call(*args, **kwargs))
@@ -301,4 +291,7 @@ def inlined(call: Callable[..., Any], derive: Derive, spec: Spec, leaves: list[A
         graph, nodes, others = from_tape(inputs, [_index_of(v) for v in roots], _index_of(first))
         nodes, out_spec = derive(graph, graph.input_nodes(), nodes, spec, out_spec)
         made = [_value_at(i) for i in to_tape(graph, inputs + others, nodes)]
+    letters = structure.kinds(out_spec)
+    if letters.strip(b"f"):
+        made = [v if letter == 102 else _of_kind(v, letter) for v, letter in zip(made, letters, strict=True)]
     return unflatten(out_spec, iter(made), structure.of_values)

@@ -98,11 +98,11 @@ class Recorded:
             if is_bare_int(arg) and not self.is_input(position, len(args)):
                 specs.append(("setting", Setting(arg)))
             else:
-                specs.append(flatten(arg, leaves))
+                specs.append(flatten(arg, leaves, self.is_input(position, len(args))))
         named: list[Spec] = []
         for arg in kwargs.values():
             named.append(("setting", Setting(arg)) if is_bare_int(arg) else flatten(arg, leaves))
-        return ("tuple", (("tuple", tuple(specs), tuple), ("dict", tuple(kwargs), tuple(named))), tuple), leaves
+        return ("tuple", (("tuple", tuple(specs), tuple), ("dict", tuple(named), tuple(kwargs))), tuple), leaves
 
     def family(self, spec: Spec) -> Family:
         family = self.families.get(spec)

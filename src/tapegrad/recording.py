@@ -88,11 +88,11 @@ class Recorder(Recording):
         self.guard(condition, float(outcome))
         return outcome
 
-    def whole(self, value: Value, is_sum: bool, x: Any, y: Any) -> None:
+    def whole(self, value: Value, label: str, x: Any, y: Any) -> None:
         """An operation on ints, or a rounding, has given an integer: whether it is one that is exact is a guard, where
         that is not sure."""
-        if is_sum:
-            bound = self.bound(x) + self.bound(y)
+        if label in ("+", "-", "*"):
+            bound = self.bound(x) * self.bound(y) if label == "*" else self.bound(x) + self.bound(y)
             self.bounds[id(value)] = (bound, value)
             if bound < EXACT:
                 return

@@ -16,7 +16,12 @@ __all__ = ["parse"]
 
 TOKEN = re.compile(r"\s*(?:(\d+\.?\d*(?:[eE][-+]?\d+)?)|(\w+)|(<=|>=|==|!=|&&|\|\||[-+*/()<>?:,!]))")
 
-FUNCTIONS = {"fabs": "abs", "pow": "**", "tg_sigmoid": "sigmoid", "tg_floor_divide": "//"}  # C's name: the table's label, where they differ
+FUNCTIONS = {
+    "fabs": "abs",
+    "pow": "**",
+    "tg_sigmoid": "sigmoid",
+    "tg_floor_divide": "//",
+}  # C's name: the table's label, where they differ
 BINARY = (("||",), ("&&",), ("==", "!="), ("<", "<=", ">", ">="), ("+", "-"), ("*", "/"))  # loosest first
 LABELS = {"||": "or", "&&": "and"}
 

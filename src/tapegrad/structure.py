@@ -1,7 +1,8 @@
-"""Arguments and results of recorded functions: nestings of lists, tuples, dicts and arrays, and the numbers in them.
+"""Arguments and results of recorded functions: containers of numbers, and the numbers in them.
 
-A *spec* says how numbers are nested and can be compared and hashed: NUMBER, ("array", shape), ("list", specs),
-("tuple", specs, class), ("dict", keys, specs), or ("setting", x) for anything that stays what it is.
+A *spec* says how numbers are nested and can be compared and hashed: ("number",), ("int",) or ("bool",) for one of them,
+("array", shape) or ("array", shape, "i" or "b") for an array of floats, ints or bools, (container, specs, ...) for a
+container, and ("setting", x) for anything that stays what it is.
 """
 
 # pyright: reportUnknownMemberType=false
@@ -14,67 +15,78 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tapegrad import containers
 from tapegrad.engine import Value
 from tapegrad.recording import current
-from tapegrad.value import _kind_of
+from tapegrad.settings import Setting
+from tapegrad.value import Number, _kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["NUMBER", "blocks", "flatten", "kinds", "map_spec", "nested", "numbers_in", "size", "unflatten"]
+__all__ = ["NUMBER", "Setting", "blocks", "flatten", "kinds", "map_spec", "nested", "numbers_in", "size", "unflatten"]
 
 NUMBER = ("number",)
-TRUTH = ("truth",)
+INT = ("int",)
+TRUTH = ("bool",)
+LEAVES = ("number", "int", "bool", "array")
 Spec = tuple[Any, ...]
+EXACT = 2**53  # from here on not every int is a float
 
 
-class Setting:
-    """An argument that is no number and stays what it is; equal to another if that is the same object, or an equal one
-    of the same type."""
+def flatten(tree: Any, out: list[Any], plain: bool = False, setting: Callable[[Any], Setting] = Setting) -> Spec:
+    """The spec of `tree`; its numbers, Values and (raveled) arrays of numbers are appended to `out`.
 
-    __slots__ = ("x",)
-
-    def __init__(self, x: Any) -> None:
-        self.x: Any = x
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Setting):
-            return NotImplemented
-        return self.x is other.x or (type(self.x) is type(other.x) and bool(self.x == other.x))
-
-    def __hash__(self) -> int:
-        try:
-            return hash((type(self.x), self.x))
-        except TypeError:
-            return id(self.x)
-
-
-def flatten(tree: Any, out: list[Any]) -> Spec:
-    """The spec of `tree`; its numbers, Values and (raveled) arrays of numbers are appended to `out`."""
+    With `plain` ints and bools are numbers as floats are, as what is differentiated by and mapped is. `setting` makes
+    settings of what is no number."""
+    kind = type(tree)
+    if kind is float:
+        out.append(tree)
+        return NUMBER
     if isinstance(tree, Value):
         out.append(tree)
-        return NUMBER if current() is None or _kind_of(tree) is not bool else TRUTH
-    if isinstance(tree, float):
-        out.append(tree)
-        return NUMBER
+        if plain or kind is not Number:
+            return NUMBER
+        own = _kind_of(tree)
+        return NUMBER if own is float else INT if own is int else TRUTH
     if isinstance(tree, np.ndarray):
-        if tree.dtype == object:
-            out.extend(tree.ravel().tolist())
-        elif tree.dtype.kind in "fiub":
-            out.append(tree.ravel())
-        else:
-            raise TypeError(f"an array of {tree.dtype} has no derivative: use real numbers")
-        return ("array", tree.shape)
-    if isinstance(tree, list):
-        return ("list", tuple([flatten(x, out) for x in tree]))
-    if isinstance(tree, tuple):
-        return ("tuple", tuple([flatten(x, out) for x in tree]), type(tree))
-    if isinstance(tree, dict):
-        return ("dict", tuple(tree), tuple([flatten(x, out) for x in tree.values()]))
-    if isinstance(tree, (int, np.number, np.bool_)):
+        return flattened_array(tree, out, plain)
+    found = containers.taken_apart(tree)
+    if found is not None:
+        children, rest = found
+        return (rest[0], tuple([flatten(x, out, plain, setting) for x in children]), *rest[1:])
+    if isinstance(tree, (bool, np.bool_)):
         out.append(tree)
+        return NUMBER if plain else TRUTH
+    if isinstance(tree, (int, np.integer)):
+        if not plain and not -EXACT < tree < EXACT:
+            return ("setting", setting(tree))
+        out.append(tree)
+        return NUMBER if plain else INT
+    if isinstance(tree, (float, np.floating)):
+        out.append(float(tree))
         return NUMBER
-    return ("setting", Setting(tree))
+    containers.refuse_strangers(tree)
+    return ("setting", setting(tree))
+
+
+def flattened_array(tree: np.ndarray[Any, Any], out: list[Any], plain: bool) -> Spec:
+    containers.refuse_strangers(tree)
+    letter = tree.dtype.kind
+    if letter == "O":
+        items = tree.ravel().tolist()
+        own: set[Any] = {
+            _kind_of(x) if type(x) is Number else float if isinstance(x, Value) else type(x) for x in items
+        }
+        out.extend(items)
+        letter = getattr(tree, "number_kind", None) or ("b" if own == {bool} else "i" if own == {int} else "f")
+    elif letter in "fiub":
+        if letter in "iu" and tree.size and (tree.max() >= EXACT or tree.min() <= -EXACT):
+            raise TypeError("an array of ints of 2**53 and more cannot be followed exactly: make it one of floats")
+        out.append(tree.ravel())
+    else:
+        raise TypeError(f"an array of {tree.dtype} has no derivative: use real numbers")
+    return ("array", tree.shape) if plain or letter == "f" else ("array", tree.shape, "b" if letter == "b" else "i")
 
 
 def unflatten(spec: Spec, numbers: Iterator[Any], array: Callable[[tuple[int, ...], Iterator[Any]], Any]) -> Any:
@@ -84,44 +96,62 @@ def unflatten(spec: Spec, numbers: Iterator[Any], array: Callable[[tuple[int, ..
         return next(numbers)
     if kind == "array":
         return array(spec[1], numbers)
-    if kind == "list":
-        return [unflatten(s, numbers, array) for s in spec[1]]
-    if kind == "tuple":
-        items = [unflatten(s, numbers, array) for s in spec[1]]
-        return spec[2](*items) if hasattr(spec[2], "_fields") else spec[2](items)
-    if kind == "dict":
-        return {key: unflatten(s, numbers, array) for key, s in zip(spec[1], spec[2], strict=True)}
-    if kind == "truth":
-        truth = next(numbers)
-        if not isinstance(truth, Value):
-            return bool(truth != 0)
-        return truth if current() is not None else truth.data != 0
-    return spec[1].x
+    if kind == "int" or kind == "bool":
+        x = next(numbers)
+        if isinstance(x, Value):
+            return x if current() is not None else (bool if kind == "bool" else int)(x.data)
+        return (bool if kind == "bool" else int)(x)
+    if kind == "setting":
+        return spec[1].x
+    return containers.put_together(spec, [unflatten(s, numbers, array) for s in spec[1]])
 
 
 def map_spec(spec: Spec, leaf: Callable[[tuple[int, ...] | None], Spec]) -> Spec:
     """The spec with `leaf(shape)` in the place of every array, and `leaf(None)` of every number."""
     kind = spec[0]
-    if kind in ("number", "truth"):
-        return leaf(None)
     if kind == "array":
         return leaf(spec[1])
-    if kind == "list":
-        return ("list", tuple([map_spec(s, leaf) for s in spec[1]]))
-    if kind == "tuple":
-        return ("tuple", tuple([map_spec(s, leaf) for s in spec[1]]), spec[2])
-    if kind == "dict":
-        return ("dict", spec[1], tuple([map_spec(s, leaf) for s in spec[2]]))
-    return spec
+    if kind in LEAVES:
+        return leaf(None)
+    if kind == "setting":
+        return spec
+    return (kind, tuple([map_spec(s, leaf) for s in spec[1]]), *spec[2:])
 
 
-def kinds(spec: Spec) -> list[str]:
-    """For every leaf with numbers whether it is a "number", an "array" or a "truth"."""
-    if spec[0] in ("number", "array", "truth"):
-        return [spec[0]]
-    if spec[0] in ("list", "tuple"):
-        return [kind for s in spec[1] for kind in kinds(s)]
-    return [kind for s in spec[2] for kind in kinds(s)] if spec[0] == "dict" else []
+def agreed(one: Spec, other: Spec) -> Spec | None:
+    """The spec of what is nested alike, with floats where the kinds differ; None if it is not nested alike."""
+    if one == other:
+        return one
+    if one[0] in LEAVES and other[0] in LEAVES:
+        if one[0] == "array" or other[0] == "array":
+            return one[:2] if one[:2] == other[:2] else None
+        return NUMBER
+    if one[0] != other[0] or one[0] == "setting" or one[2:] != other[2:] or len(one[1]) != len(other[1]):
+        return None
+    parts = [agreed(a, b) for a, b in zip(one[1], other[1], strict=True)]
+    return None if None in parts else (one[0], tuple(parts), *one[2:])
+
+
+def leaves_of(spec: Spec) -> list[Spec]:
+    """The specs of numbers and arrays in it, in order."""
+    if spec[0] in LEAVES:
+        return [spec]
+    return [] if spec[0] == "setting" else [leaf for s in spec[1] for leaf in leaves_of(s)]
+
+
+def kinds(spec: Spec) -> bytes:
+    """For every number whether it is a float, an int or a bool: f, i or b."""
+    return b"".join(
+        [
+            (leaf[2].encode() if len(leaf) > 2 else b"f") * math.prod(leaf[1])
+            if leaf[0] == "array"
+            else LETTERS[leaf[0]]
+            for leaf in leaves_of(spec)
+        ]
+    )
+
+
+LETTERS = {"number": b"f", "int": b"i", "bool": b"b"}
 
 
 def blocks(spec: Spec) -> list[range]:
@@ -187,29 +217,32 @@ def _nested(spec: Spec, out: Any, at: int) -> tuple[Any, int]:
         return out.item(at), at + 1
     if kind == "array":
         shape = spec[1]
-        if len(shape) == 1:
-            return out[at : at + shape[0]], at + shape[0]
-        end = at + math.prod(shape)
-        return out[at:end].reshape(shape), end
-    if kind == "truth":
+        end = at + (shape[0] if len(shape) == 1 else math.prod(shape))
+        part = out[at:end]
+        if len(spec) > 2:
+            part = part.astype(np.bool_ if spec[2] == "b" else np.int64)
+        return part if len(shape) == 1 else part.reshape(shape), end
+    if kind == "int":
+        return int(out.item(at)), at + 1
+    if kind == "bool":
         return out.item(at) != 0, at + 1
     if kind == "setting":
         return spec[1].x, at
     items = []
-    for s in spec[2] if kind == "dict" else spec[1]:
+    for s in spec[1]:
         item, at = _nested(s, out, at)
         items.append(item)
-    if kind == "dict":
-        return dict(zip(spec[1], items, strict=True)), at
-    if kind == "list":
-        return items, at
-    return spec[2](*items) if hasattr(spec[2], "_fields") else spec[2](items), at
+    return containers.put_together(spec, items), at
 
 
 def of_values(shape: tuple[int, ...], numbers: Iterator[Any]) -> Any:
-    """An array of objects."""
+    """An array of objects; in a recording one that numpy treats as an array of numbers."""
     out = np.empty(shape, dtype=object)
     flat = out.reshape(-1)
     for k in range(flat.size):
         flat[k] = next(numbers)
-    return out
+    if current() is None:
+        return out
+    from tapegrad.number_array import kind_of, wrapped
+
+    return wrapped(out, kind_of(out))

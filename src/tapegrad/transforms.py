@@ -84,7 +84,7 @@ class Derivative(Recorded):
         return nodes[:n], value, nodes[n:], aux
 
     def scalar(self, nodes: list[int], out: Spec) -> int:
-        if out != NUMBER and out != ("array", ()):
+        if out[0] not in ("number", "int", "bool") and out[:2] != ("array", ()):
             raise TypeError(
                 f"{self.what} differentiates functions that return one number; this one returned {described(out)}. "
                 "Use jacobian, or return (value, aux) and say has_aux=True"
