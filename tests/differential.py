@@ -20,7 +20,9 @@ import itertools
 import math
 import random
 import re
+import signal
 import sys
+import threading
 import time
 import warnings
 from collections import Counter
@@ -1206,16 +1208,39 @@ def changed(source: str, k: int, field: str, *parts) -> str | None:
         return None
 
 
+class TooLongError(BaseException):
+    """A smaller program runs for too long: what ended its loop has been left out."""
+
+
+def too_long(number, frame):
+    raise TooLongError
+
+
+@contextlib.contextmanager
+def limited(seconds: float):
+    """Raise TooLongError after that time."""
+    before = signal.signal(signal.SIGALRM, too_long)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+
+
 def shrunk(finding: Finding, test, seconds: float = 10.0) -> Finding:
     """The finding with the smallest program that shows one of the same kind, and as few points as possible."""
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        return finding
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         for candidate in smaller(finding.source):
             if candidate is None or len(candidate) >= len(finding.source):
                 continue
             try:
-                found = test(candidate, finding.points)
-            except Exception:
+                with limited(0.3):
+                    found = test(candidate, finding.points)
+            except (Exception, TooLongError):
                 continue
             if found is not None and alike(found, finding):
                 finding = found

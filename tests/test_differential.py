@@ -86,6 +86,23 @@ def test_a_branch_that_is_not_followed_is_found_and_made_small(monkeypatch):
     assert "record at" in str(small)
 
 
+def test_a_smaller_program_that_does_not_end_is_passed_over(monkeypatch):
+    monkeypatch.setattr(tg, "record", Unfollowed)
+    source = (
+        "def f(x, y):\n"
+        "    c = 0\n"
+        "    while c < 3:\n"
+        "        c += 1\n"
+        "        y = y + x\n"
+        "        x = x * 0.5\n"
+        "    return y\n"
+    )
+    points = [(1.0, 2.0), (3.0, 2.0)]
+    small = shrunk(compare(source, points), compare)
+    assert small.what == "silent difference"
+    assert len(small.source) <= len(source)
+
+
 def test_a_wrong_gradient_is_found(monkeypatch):
     pytest.importorskip("mpmath")
     source = "def f(x, y):\n    return x * tg.sin(y)\n"
