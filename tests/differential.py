@@ -140,7 +140,7 @@ class Writer:
             lambda: f"sum([{sub()}, {sub()}])",
             lambda: f"(lambda z: z * {sub()})({sub()})",
             lambda: f"round({sub()}, {r.choice('012')})",
-            lambda: f"({sub()}, {sub()})[{self.truth(depth - 1)}]",
+            lambda: f"({sub()}, {sub()})[bool({self.truth(depth - 1)})]",
             lambda: f"[{sub()}, {sub()}, {sub()}][{self.integer(depth - 1)} % 3]",
             lambda: f"(w0 if (w0 := {sub()}) > {sub()} else {sub()})",
             lambda: f"sum(z * k for k, z in enumerate([{sub()}, {sub()}]))",
@@ -275,7 +275,7 @@ class Writer:
             array = r.choice(self.arrays)
             ways += [
                 lambda: f"bool(np.{r.choice(['any', 'all'])}({array} {r.choice(COMPARE)} {sub()}))",
-                lambda: f"({array} == {array}[::-1]).all()",
+                lambda: f"bool(({array} == {array}[::-1]).all())",
             ]
         if "cfg" in self.parameters:
             ways += [lambda: "cfg['flag']"] * 2
