@@ -78,7 +78,8 @@ static inline double tg_logaddexp(double a, double b)
     return d > 0.0 ? a + log1p(exp(-d)) : b + log1p(exp(d));
 }
 
-/* a % b and a // b as Python's floats have them: the sign is that of b, and the quotient is an integer. */
+/* a % b and a // b as Python's floats have them: the sign is that of b, and the quotient is an integer. Where b is 0, of
+ * which Python makes an error, they are nan and a / b, as numpy has them. */
 static inline double tg_modulo(double a, double b)
 {
     const double r = fmod(a, b);
@@ -87,6 +88,8 @@ static inline double tg_modulo(double a, double b)
 
 static inline double tg_floor_divide(double a, double b)
 {
+    if (b == 0.0)
+        return a / b;
     const double r = fmod(a, b);
     const double q = (a - r) / b - (r != 0.0 && (r < 0.0) != (b < 0.0) ? 1.0 : 0.0);
     const double f = floor(q);

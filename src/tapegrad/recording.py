@@ -11,17 +11,19 @@ What a number answers to is in answers.py.
 
 from __future__ import annotations
 
+import dis
 import math
 import os
 import sys
 from numbers import Rational
 
+from tapegrad.askers import asked_by_numpy
 from tapegrad.engine import Value
 from tapegrad.trying import COMPLEX, called_as, called_by_numpy, could_catch, error_of, raising
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import FrameType
+    from types import CodeType, FrameType
     from typing import Any
 
 
@@ -62,6 +64,32 @@ def caller() -> tuple[str, int]:
         except ValueError:
             break
     return frame.f_code.co_filename, frame.f_lineno
+
+
+_identities: dict[CodeType, bool] = {}
+
+
+def asks_for_identity(frame: FrameType | None) -> bool:
+    """Whether the code of that frame, or of the first above it that is not of this package, has `is True`, `is False` or
+    `case True`: which are not asked of a number that is followed, but only of a bool."""
+    depth = 0
+    while frame is not None and frame.f_code.co_filename.startswith(HERE):
+        frame = frame.f_back
+        depth += 1
+    if frame is None:
+        return False
+    code = frame.f_code
+    known = _identities.get(code)
+    if known is None:
+        if len(_identities) > 10_000:
+            _identities.clear()
+        steps = list(dis.get_instructions(code))
+        known = _identities[code] = any(
+            step.opname == "IS_OP"
+            and any(before.argval is True or before.argval is False for before in steps[k - 2 : k])
+            for k, step in enumerate(steps)
+        )
+    return known
 
 
 class Recorder(Recording):
@@ -163,7 +191,14 @@ class Recorder(Recording):
                     )
                 )
             other = made
-        return _apply(COMPARISONS[op], v, other)
+        if asked_by_numpy(COMPARISONS[op]) and self.truth(_apply("or", _apply("!=", v, v), _apply("!=", other, other))):
+            file, line = caller()
+            raise TypeError(
+                f"{file}:{line}: numpy compares a nan in an array of objects, and would lose it: keep the array that the "
+                "recorded function was given (np.asarray of it, or of a list of recorded numbers, is one of objects)"
+            )
+        result = _apply(COMPARISONS[op], v, other)
+        return self.truth(result) if asks_for_identity(sys._getframe(1)) else result
 
     def where(self, condition: Value, x: Any, y: Any) -> Value:
         """x where the condition is not 0, else y; both are computed, one is used."""

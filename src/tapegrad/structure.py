@@ -29,6 +29,7 @@ __all__ = ["NUMBER", "Setting", "blocks", "flatten", "kinds", "map_spec", "neste
 NUMBER = ("number",)
 INT = ("int",)
 TRUTH = ("bool",)
+FIELDS = ("dict", "object", "registered")
 LEAVES = ("number", "int", "bool", "array")
 Spec = tuple[Any, ...]
 EXACT = 2**53  # from here on not every int is a float
@@ -54,7 +55,11 @@ def flatten(tree: Any, out: list[Any], plain: bool = False, setting: Callable[[A
     found = containers.taken_apart(tree)
     if found is not None:
         children, rest = found
-        return (rest[0], tuple([flatten(x, out, plain, setting) for x in children]), *rest[1:])
+        if rest[0] in FIELDS and not plain and setting is Setting:  # a bool of its own is a flag: see `is True`
+            parts = [("setting", Setting(x)) if type(x) is bool else flatten(x, out) for x in children]
+        else:
+            parts = [flatten(x, out, plain, setting) for x in children]
+        return (rest[0], tuple(parts), *rest[1:])
     if isinstance(tree, (bool, np.bool_)):
         out.append(tree)
         return NUMBER if plain else TRUTH
