@@ -86,9 +86,8 @@ def named(*names: str) -> Callable[[Any], Any]:
     return enter
 
 
-@np.errstate(all="ignore")
 def apply_function(func: Any, args: Any, kwargs: Any) -> Any:
-    """What numpy's function gives. There are no warnings of infinities: a replay gives none."""
+    """What numpy's function gives."""
     module = func.__module__.removeprefix("numpy").lstrip(".")
     name = f"{module}.{func.__name__}" if module else func.__name__
     if name in FUNCTIONS:

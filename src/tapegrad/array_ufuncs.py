@@ -224,9 +224,8 @@ FOLDED = {*IDENTITIES, "maximum", "minimum", "fmax", "fmin", "hypot", "logaddexp
 WITHOUT_BOOLS = {"subtract": "subtract", "negative": "negative", "sign": "sign"}
 
 
-@np.errstate(all="ignore")
 def apply_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """What the ufunc's method gives. There are no warnings of infinities: a replay gives none."""
+    """What the ufunc's method gives."""
     name = ALIASES.get(ufunc.__name__, ufunc.__name__)
     out = kwargs.pop("out", None)
     mask = kwargs.pop("where", True)
