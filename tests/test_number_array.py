@@ -44,7 +44,8 @@ np.percentile(x, [0, 25, 50, 100]); np.quantile(x, 0.75); np.nanpercentile(x, 60
 np.quantile(x, 0.3, method='nearest')
 np.quantile(x, 0.3, method='lower'); np.quantile(x, 0.3, method='higher'); np.quantile(x, 0.5, method='midpoint')
 np.searchsorted([0.0, 1.0, 2.0], x); np.searchsorted([0.0, 1.0, 2.0], x, side='right'); np.searchsorted(np.sort(x), 1.0)
-np.digitize(x, [0.0, 1.0, 2.0]); np.unique(x); np.unique(x, return_counts=True)[1]; np.isin(x, [1.0, 2.0])
+np.digitize(x, [0.0, 1.0, 2.0])
+np.digitize(x, [2.0, 1.0, 0.0]); np.unique(x); np.unique(x, return_counts=True)[1]; np.isin(x, [1.0, 2.0])
 np.unique(x, return_inverse=True)[1]; np.union1d(x, [1.0]); np.intersect1d(x, [1.0, 2.0]); np.setdiff1d(x, [1.0])
 np.nonzero(x)[0]; np.flatnonzero(x); np.count_nonzero(x); np.argwhere(x > 1); np.where(x > 0)[0]; np.where(x > 0, x, 0)
 np.where(x > 0, x, -x); np.where(x, x, 1.0); np.any(x > 0); np.all(x > 0); np.any(x); np.all(x); (x > 0).any(); x.all()
@@ -243,6 +244,13 @@ def test_masked_arrays_and_matrices_of_recorded_numbers_are_refused():
         record(lambda x: np.matrix(x))(np.ones(2))
     with pytest.raises(TypeError, match="recorded numbers and a MaskedArray"):
         record(lambda x: x * np.ma.masked_array([1.0, 2.0], [True, False]))(np.ones(2))
+
+
+def test_functions_of_conditions_which_numpy_computes_in_16_bits_are_refused():
+    with pytest.raises(TypeError, match=r"numpy\.exp of recorded bools .*: numpy computes it in 16 bits"):
+        record(lambda x: np.exp(x > 0))(np.ones(2))
+    agrees(lambda x: np.exp((x > 0).astype(float)))
+    agrees(lambda x: np.sqrt(x > 0) / 2)
 
 
 def test_complex_numbers_and_text_are_refused():

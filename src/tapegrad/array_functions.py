@@ -523,7 +523,7 @@ def searchsorted(a: Any, v: Any, side: Any = "left", sorter: Any = None) -> Any:
 def digitize(x: Any, bins: Any, right: Any = False) -> Any:
     bins = wrapped(objects(bins), kind_of(bins))
     if len(bins) > 1 and truth(compare(">", bare(bins)[0], bare(bins)[-1])):
-        return len(bins) - searchsorted(bins[::-1], x, "left" if not right else "right")
+        return len(bins) - searchsorted(bins[::-1], x, "left" if right else "right")
     return searchsorted(bins, x, "left" if right else "right")
 
 

@@ -221,6 +221,7 @@ LOOPS = ("add", "subtract", "multiply")  # numpy's own loops over objects do the
 NAMES = {"f": "floats", "i": "ints", "b": "bools"}
 IDENTITIES = {"add": 0, "multiply": 1, "logical_and": True, "logical_or": False, "logical_xor": False}
 FOLDED = {*IDENTITIES, "maximum", "minimum", "fmax", "fmin", "hypot", "logaddexp", "logaddexp2", "subtract"}
+EXACT = {"copysign", "divide", "fabs", "float_power", "heaviside", "modf", "rint", "sqrt"}  # of bools
 WITHOUT_BOOLS = {"subtract": "subtract", "negative": "negative", "sign": "sign"}
 
 
@@ -294,6 +295,8 @@ def on_elements(name: str, *inputs: Any) -> Any:
                 BITS if operands == "i" else "numpy has it for ints and bools",
             )
         gives = "b"
+    if operands == "b" and gives == "f" and name not in EXACT:
+        refuse(f"numpy.{name} of recorded bools", "numpy computes it in 16 bits: use (x > 0).astype(float)")
     if operands == "b" and gives == "same":
         if name in WITHOUT_BOOLS:
             raise TypeError(f"numpy.{name} of bools is not supported: use numpy.logical_xor or numpy.logical_not")
