@@ -466,7 +466,8 @@ def test_errors_of_numpys_own_get_a_note_with_the_way_out():
 def test_the_ways_out_of_indexing_an_array_of_floats_work():
     a = np.array([1.0, 2.0, 3.0, 4.0])
     agrees(lambda x: a[np.nonzero(x > 0)])
-    agrees(lambda x: np.take(a, np.argsort(x)))
+    agrees(lambda x: a[np.cumsum((x > 0).astype(int)).astype(int) - 1])
+    agrees(lambda x: x[np.cumsum(x > 0) - 1])
     agrees(lambda x: a[np.nan_to_num(np.clip(x, 0, 3)).astype(int)])
     agrees(lambda x: a[np.argsort(x)])
 

@@ -122,7 +122,7 @@ class NumberArray(np.ndarray):
     # ---- as other objects ----
 
     def astype(self, dtype: Any, *rest: Any, **options: Any) -> Any:
-        """Floats, bools, and ints of bools, followed; ints of floats by a guard each, as plain ints."""
+        """Floats, bools, and ints of bools, followed; other ints by a guard each, as plain ints, to index with."""
         to = np.dtype(dtype)
         if to.kind == "O":
             return self.copy()
@@ -131,9 +131,9 @@ class NumberArray(np.ndarray):
         if to.kind == "b":
             return wrapped(bare(_as_kind(self, "b")).copy(), "b")
         if to.kind in "iu":
-            if self.number_kind != "f" and to.itemsize == 8:
+            if self.number_kind == "b" and to.itemsize == 8:
                 return wrapped(bare(_as_kind(self, "i")).copy(), "i")
-            return decided(self, "f").astype(to)
+            return decided(self, "i").astype(to)
         return refuse(f"an array of recorded numbers as one of {to}", "recorded numbers are float64, int64 or bool")
 
     def view(self, *dtypes: Any, **named: Any) -> Any:
@@ -377,7 +377,7 @@ def as_condition(x: Any) -> Any:
 # what numpy itself says of arrays that a recorded function made, and what to add to it
 NOTES = {
     "arrays used as indices must be of integer": "an array of plain numbers is indexed by plain ints, by guards: "
-    "a[np.nonzero(mask)] for conditions, np.take(a, k) for recorded ints, a[x.astype(int)] for recorded floats",
+    "a[np.nonzero(mask)] for conditions, a[x.astype(int)] for numbers",
     "only integers, slices": "an array of plain numbers is indexed by plain ints, by guards: tapegrad.to_int(x) of "
     "a recorded number, a[np.nonzero(mask)] for conditions",
     "loop of ufunc does not support argument": "an array that np.array has made of recorded and plain numbers: make it "
