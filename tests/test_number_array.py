@@ -153,6 +153,12 @@ def test_reductions_by_a_ufunc(name):
     agrees(lambda x: of.accumulate(x))
 
 
+def test_functions_of_pythons_that_are_ufuncs():
+    agrees(lambda x: np.vectorize(lambda v: v * 2 if v > 1 else -v)(x))
+    agrees(lambda x: np.frompyfunc(lambda a, b: a * b + 1, 2, 1)(x, x[::-1]))
+    agrees(lambda x: np.frompyfunc(lambda a: (a, -a), 1, 2)(x)[1])
+
+
 def test_every_ufunc_of_numpys_is_followed_or_refused():
     found = {getattr(np, n).__name__ for n in dir(np) if isinstance(getattr(np, n), np.ufunc)}
     known = {*array_ufuncs.FOLLOWED, *array_ufuncs.REFUSED, *array_ufuncs.ALIASES, *array_ufuncs.GENERALISED}
@@ -223,7 +229,7 @@ def test_what_shows_or_copies_the_numbers_as_something_else_is_an_error(name):
 
 
 def test_text_copies_and_pickles_of_an_array():
-    for f in (repr, str, "{}".format, pickle.dumps, NumberArray.tobytes):
+    for f in (repr, str, "{}".format, bytes, pickle.dumps, NumberArray.tobytes):
         with pytest.raises(TypeError, match=r"test_number_array\.py:\d+: .* in a recorded function: "):
             record(lambda x, f=f: f(x))(np.ones(2))
     assert record(lambda x: copy.deepcopy(x) * 2)(np.ones(2)).tolist() == [2.0, 2.0]

@@ -238,6 +238,8 @@ def apply_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: d
         kwargs.pop(option, None)
     if name in GENERALISED:
         return into(out, _product(ufunc, inputs, kwargs), True)
+    if method == "__call__" and set(ufunc.types) == {"O" * ufunc.nin + "->" + "O" * ufunc.nout}:
+        return into(out, _of_python(ufunc, inputs), mask)
     if name not in FOLLOWED:
         refuse(f"numpy.{name} of recorded numbers", REFUSED.get(name, UNKNOWN))
     if wanted is not None:
@@ -322,6 +324,15 @@ def on_elements(name: str, *inputs: Any) -> Any:
         flat = bare(pairs).ravel().tolist()
         return tuple([array_of([pair[k] for pair in flat], pairs.shape, gives) for k in (0, 1)])
     return elementwise(element, *inputs, of_kind=gives)
+
+
+def _of_python(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Any:
+    """A function of Python's that numpy.vectorize or numpy.frompyfunc has made a ufunc, of every element."""
+    plain = np.broadcast_arrays(*[objects(x) for x in inputs])
+    made = [ufunc(*xs) for xs in zip(*[a.ravel().tolist() for a in plain], strict=True)]
+    if ufunc.nout == 1:
+        return array_of(made, plain[0].shape)
+    return tuple([array_of([m[k] for m in made], plain[0].shape) for k in range(ufunc.nout)])
 
 
 def _clip_of_floats(x: Any, low: Any, high: Any) -> Any:

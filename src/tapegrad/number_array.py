@@ -143,6 +143,9 @@ class NumberArray(np.ndarray):
                 refuse(f"a view of recorded numbers as {asked}", METHODS)
         return super().view()
 
+    def __bytes__(self) -> bytes:
+        refuse("bytes() of an array of recorded numbers", METHODS)
+
     def __copy__(self) -> Any:
         return self.copy()
 
