@@ -44,7 +44,8 @@ np.percentile(x, [0, 25, 50, 100]); np.quantile(x, 0.75); np.nanpercentile(x, 60
 np.quantile(x, 0.3, method='nearest')
 np.quantile(x, 0.3, method='lower'); np.quantile(x, 0.3, method='higher'); np.quantile(x, 0.5, method='midpoint')
 np.searchsorted([0.0, 1.0, 2.0], x); np.searchsorted([0.0, 1.0, 2.0], x, side='right'); np.searchsorted(np.sort(x), 1.0)
-np.digitize(x, [0.0, 1.0, 2.0]); np.unique(x); np.unique(x, return_counts=True)[1]; np.isin(x, [1.0, 2.0])
+np.digitize(x, [0.0, 1.0, 2.0])
+np.digitize(x, [2.0, 1.0, 0.0]); np.unique(x); np.unique(x, return_counts=True)[1]; np.isin(x, [1.0, 2.0])
 np.unique(x, return_inverse=True)[1]; np.union1d(x, [1.0]); np.intersect1d(x, [1.0, 2.0]); np.setdiff1d(x, [1.0])
 np.nonzero(x)[0]; np.flatnonzero(x); np.count_nonzero(x); np.argwhere(x > 1); np.where(x > 0)[0]; np.where(x > 0, x, 0)
 np.where(x > 0, x, -x); np.where(x, x, 1.0); np.any(x > 0); np.all(x > 0); np.any(x); np.all(x); (x > 0).any(); x.all()
@@ -152,6 +153,12 @@ def test_reductions_by_a_ufunc(name):
     agrees(lambda x: of.accumulate(x))
 
 
+def test_functions_of_pythons_that_are_ufuncs():
+    agrees(lambda x: np.vectorize(lambda v: v * 2 if v > 1 else -v)(x))
+    agrees(lambda x: np.frompyfunc(lambda a, b: a * b + 1, 2, 1)(x, x[::-1]))
+    agrees(lambda x: np.frompyfunc(lambda a: (a, -a), 1, 2)(x)[1])
+
+
 def test_every_ufunc_of_numpys_is_followed_or_refused():
     found = {getattr(np, n).__name__ for n in dir(np) if isinstance(getattr(np, n), np.ufunc)}
     known = {*array_ufuncs.FOLLOWED, *array_ufuncs.REFUSED, *array_ufuncs.ALIASES, *array_ufuncs.GENERALISED}
@@ -222,7 +229,7 @@ def test_what_shows_or_copies_the_numbers_as_something_else_is_an_error(name):
 
 
 def test_text_copies_and_pickles_of_an_array():
-    for f in (repr, str, "{}".format, pickle.dumps, NumberArray.tobytes):
+    for f in (repr, str, "{}".format, bytes, pickle.dumps, NumberArray.tobytes):
         with pytest.raises(TypeError, match=r"test_number_array\.py:\d+: .* in a recorded function: "):
             record(lambda x, f=f: f(x))(np.ones(2))
     assert record(lambda x: copy.deepcopy(x) * 2)(np.ones(2)).tolist() == [2.0, 2.0]
@@ -243,6 +250,13 @@ def test_masked_arrays_and_matrices_of_recorded_numbers_are_refused():
         record(lambda x: np.matrix(x))(np.ones(2))
     with pytest.raises(TypeError, match="recorded numbers and a MaskedArray"):
         record(lambda x: x * np.ma.masked_array([1.0, 2.0], [True, False]))(np.ones(2))
+
+
+def test_functions_of_conditions_which_numpy_computes_in_16_bits_are_refused():
+    with pytest.raises(TypeError, match=r"numpy\.exp of recorded bools .*: numpy computes it in 16 bits"):
+        record(lambda x: np.exp(x > 0))(np.ones(2))
+    agrees(lambda x: np.exp((x > 0).astype(float)))
+    agrees(lambda x: np.sqrt(x > 0) / 2)
 
 
 def test_complex_numbers_and_text_are_refused():
@@ -458,7 +472,8 @@ def test_errors_of_numpys_own_get_a_note_with_the_way_out():
 def test_the_ways_out_of_indexing_an_array_of_floats_work():
     a = np.array([1.0, 2.0, 3.0, 4.0])
     agrees(lambda x: a[np.nonzero(x > 0)])
-    agrees(lambda x: np.take(a, np.argsort(x)))
+    agrees(lambda x: a[np.cumsum((x > 0).astype(int)).astype(int) - 1])
+    agrees(lambda x: x[np.cumsum(x > 0) - 1])
     agrees(lambda x: a[np.nan_to_num(np.clip(x, 0, 3)).astype(int)])
     agrees(lambda x: a[np.argsort(x)])
 

@@ -86,9 +86,8 @@ def named(*names: str) -> Callable[[Any], Any]:
     return enter
 
 
-@np.errstate(all="ignore")
 def apply_function(func: Any, args: Any, kwargs: Any) -> Any:
-    """What numpy's function gives. There are no warnings of infinities: a replay gives none."""
+    """What numpy's function gives."""
     module = func.__module__.removeprefix("numpy").lstrip(".")
     name = f"{module}.{func.__name__}" if module else func.__name__
     if name in FUNCTIONS:
@@ -524,7 +523,7 @@ def searchsorted(a: Any, v: Any, side: Any = "left", sorter: Any = None) -> Any:
 def digitize(x: Any, bins: Any, right: Any = False) -> Any:
     bins = wrapped(objects(bins), kind_of(bins))
     if len(bins) > 1 and truth(compare(">", bare(bins)[0], bare(bins)[-1])):
-        return len(bins) - searchsorted(bins[::-1], x, "left" if not right else "right")
+        return len(bins) - searchsorted(bins[::-1], x, "left" if right else "right")
     return searchsorted(bins, x, "left" if right else "right")
 
 

@@ -221,12 +221,12 @@ LOOPS = ("add", "subtract", "multiply")  # numpy's own loops over objects do the
 NAMES = {"f": "floats", "i": "ints", "b": "bools"}
 IDENTITIES = {"add": 0, "multiply": 1, "logical_and": True, "logical_or": False, "logical_xor": False}
 FOLDED = {*IDENTITIES, "maximum", "minimum", "fmax", "fmin", "hypot", "logaddexp", "logaddexp2", "subtract"}
+EXACT = {"copysign", "divide", "fabs", "float_power", "heaviside", "modf", "rint", "sqrt"}  # of bools
 WITHOUT_BOOLS = {"subtract": "subtract", "negative": "negative", "sign": "sign"}
 
 
-@np.errstate(all="ignore")
 def apply_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """What the ufunc's method gives. There are no warnings of infinities: a replay gives none."""
+    """What the ufunc's method gives."""
     name = ALIASES.get(ufunc.__name__, ufunc.__name__)
     out = kwargs.pop("out", None)
     mask = kwargs.pop("where", True)
@@ -238,6 +238,8 @@ def apply_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: d
         kwargs.pop(option, None)
     if name in GENERALISED:
         return into(out, _product(ufunc, inputs, kwargs), True)
+    if method == "__call__" and set(ufunc.types) == {"O" * ufunc.nin + "->" + "O" * ufunc.nout}:
+        return into(out, _of_python(ufunc, inputs), mask)
     if name not in FOLLOWED:
         refuse(f"numpy.{name} of recorded numbers", REFUSED.get(name, UNKNOWN))
     if wanted is not None:
@@ -295,6 +297,8 @@ def on_elements(name: str, *inputs: Any) -> Any:
                 BITS if operands == "i" else "numpy has it for ints and bools",
             )
         gives = "b"
+    if operands == "b" and gives == "f" and name not in EXACT:
+        refuse(f"numpy.{name} of recorded bools", "numpy computes it in 16 bits: use (x > 0).astype(float)")
     if operands == "b" and gives == "same":
         if name in WITHOUT_BOOLS:
             raise TypeError(f"numpy.{name} of bools is not supported: use numpy.logical_xor or numpy.logical_not")
@@ -320,6 +324,15 @@ def on_elements(name: str, *inputs: Any) -> Any:
         flat = bare(pairs).ravel().tolist()
         return tuple([array_of([pair[k] for pair in flat], pairs.shape, gives) for k in (0, 1)])
     return elementwise(element, *inputs, of_kind=gives)
+
+
+def _of_python(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Any:
+    """A function of Python's that numpy.vectorize or numpy.frompyfunc has made a ufunc, of every element."""
+    plain = np.broadcast_arrays(*[objects(x) for x in inputs])
+    made = [ufunc(*xs) for xs in zip(*[a.ravel().tolist() for a in plain], strict=True)]
+    if ufunc.nout == 1:
+        return array_of(made, plain[0].shape)
+    return tuple([array_of([m[k] for m in made], plain[0].shape) for k in range(ufunc.nout)])
 
 
 def _clip_of_floats(x: Any, low: Any, high: Any) -> Any:

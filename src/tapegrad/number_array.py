@@ -53,14 +53,16 @@ class NumberArray(np.ndarray):
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         from tapegrad.array_ufuncs import apply_ufunc
 
-        return apply_ufunc(ufunc, method, inputs, kwargs)
+        with np.errstate(all="ignore"):  # no warnings of infinities: a replay gives none
+            return apply_ufunc(ufunc, method, inputs, kwargs)
 
     def __array_function__(self, func: Any, types: Iterable[type], args: Any, kwargs: Any) -> Any:
         from tapegrad.array_functions import apply_function
 
         if not all(issubclass(t, np.ndarray) for t in types):
             return NotImplemented
-        return apply_function(func, args, kwargs)
+        with np.errstate(all="ignore"):
+            return apply_function(func, args, kwargs)
 
     # ---- elements ----
 
@@ -121,7 +123,7 @@ class NumberArray(np.ndarray):
     # ---- as other objects ----
 
     def astype(self, dtype: Any, *rest: Any, **options: Any) -> Any:
-        """Floats, bools, and ints of bools, followed; ints of floats by a guard each, as plain ints."""
+        """Floats, bools, and ints of bools, followed; other ints by a guard each, as plain ints, to index with."""
         to = np.dtype(dtype)
         if to.kind == "O":
             return self.copy()
@@ -130,9 +132,9 @@ class NumberArray(np.ndarray):
         if to.kind == "b":
             return wrapped(bare(_as_kind(self, "b")).copy(), "b")
         if to.kind in "iu":
-            if self.number_kind != "f" and to.itemsize == 8:
+            if self.number_kind == "b" and to.itemsize == 8:
                 return wrapped(bare(_as_kind(self, "i")).copy(), "i")
-            return decided(self, "f").astype(to)
+            return decided(self, "i").astype(to)
         return refuse(f"an array of recorded numbers as one of {to}", "recorded numbers are float64, int64 or bool")
 
     def view(self, *dtypes: Any, **named: Any) -> Any:
@@ -141,6 +143,9 @@ class NumberArray(np.ndarray):
             if not (issubclass(NumberArray, asked) if an_array else np.dtype(asked) == object):
                 refuse(f"a view of recorded numbers as {asked}", METHODS)
         return super().view()
+
+    def __bytes__(self) -> bytes:
+        refuse("bytes() of an array of recorded numbers", METHODS)
 
     def __copy__(self) -> Any:
         return self.copy()
@@ -376,7 +381,7 @@ def as_condition(x: Any) -> Any:
 # what numpy itself says of arrays that a recorded function made, and what to add to it
 NOTES = {
     "arrays used as indices must be of integer": "an array of plain numbers is indexed by plain ints, by guards: "
-    "a[np.nonzero(mask)] for conditions, np.take(a, k) for recorded ints, a[x.astype(int)] for recorded floats",
+    "a[np.nonzero(mask)] for conditions, a[x.astype(int)] for numbers",
     "only integers, slices": "an array of plain numbers is indexed by plain ints, by guards: tapegrad.to_int(x) of "
     "a recorded number, a[np.nonzero(mask)] for conditions",
     "loop of ufunc does not support argument": "an array that np.array has made of recorded and plain numbers: make it "
