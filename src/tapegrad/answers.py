@@ -142,6 +142,21 @@ def inverted(self: Value) -> Any:
     return of_ints("__invert__")(self)
 
 
+def numpys_ufunc(self: Value, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+    import numpy as np
+
+    from tapegrad.array_ufuncs import apply_ufunc
+
+    with np.errstate(all="ignore"):
+        return apply_ufunc(ufunc, method, inputs, kwargs)
+
+
+def numpys_function(self: Value, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+    from tapegrad.array_functions import apply_function
+
+    return apply_function(function, args, kwargs)
+
+
 def refused(what: str, way_out: str) -> Any:
     def method(self: Value, *args: Any, **kwargs: Any) -> Any:
         raise no(what, way_out)
@@ -171,6 +186,8 @@ FOLLOWED: dict[str, Any] = {
     "__trunc__": trunc,
     "__eq__": compared(Py_EQ),
     "__ne__": compared(Py_NE),
+    "__array_ufunc__": numpys_ufunc,
+    "__array_function__": numpys_function,
     "__copy__": itself,
     "__deepcopy__": itself,
 }

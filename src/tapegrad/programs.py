@@ -18,6 +18,7 @@ import numpy as np
 
 from tapegrad import structure
 from tapegrad.graph import from_tape, to_tape
+from tapegrad.number_array import add_way_out
 from tapegrad.program import Lanes, Program
 from tapegrad.recording import Recorder, caller
 from tapegrad.results import roots_of
@@ -142,6 +143,9 @@ class Family:
                 args, kwargs = unflatten(self.spec, iter(recorder.inputs), structure.of_values)
                 try:
                     roots, spec = roots_of(self.call(*args, **kwargs))
+                except Exception as error:
+                    add_way_out(error)
+                    raise
                 finally:
                     recorder.refuse_what_was_caught()
             finally:

@@ -70,12 +70,10 @@ _identities: dict[CodeType, bool] = {}
 
 
 def asks_for_identity(frame: FrameType | None) -> bool:
-    """Whether the code of that frame, or of the first above it that is not of this package, has `is True`, `is False` or
-    `case True`: which are not asked of a number that is followed, but only of a bool."""
-    depth = 0
+    """Whether the code of that frame, or of the first above it that is not of this package, has `is True`, `is False`
+    or `case True`: which are not asked of a number that is followed, but only of a bool."""
     while frame is not None and frame.f_code.co_filename.startswith(HERE):
         frame = frame.f_back
-        depth += 1
     if frame is None:
         return False
     code = frame.f_code
@@ -193,9 +191,12 @@ class Recorder(Recording):
             other = made
         if asked_by_numpy(COMPARISONS[op]) and self.truth(_apply("or", _apply("!=", v, v), _apply("!=", other, other))):
             file, line = caller()
-            raise TypeError(
-                f"{file}:{line}: numpy compares a nan in an array of objects, and would lose it: keep the array that the "
-                "recorded function was given (np.asarray of it, or of a list of recorded numbers, is one of objects)"
+            raise refusal(
+                TypeError(
+                    f"{file}:{line}: numpy compares a nan in an array of objects, and would lose it: keep the array that "
+                    "the recorded function was given, or use np.stack or np.concatenate (np.asarray of it, or of a list "
+                    "of recorded numbers, is an array of objects)"
+                )
             )
         result = _apply(COMPARISONS[op], v, other)
         return self.truth(result) if asks_for_identity(sys._getframe(1)) else result

@@ -146,14 +146,13 @@ def leaves_of(spec: Spec) -> list[Spec]:
 
 def kinds(spec: Spec) -> bytes:
     """For every number whether it is a float, an int or a bool: f, i or b."""
-    return b"".join(
-        [
-            (leaf[2].encode() if len(leaf) > 2 else b"f") * math.prod(leaf[1])
-            if leaf[0] == "array"
-            else LETTERS[leaf[0]]
-            for leaf in leaves_of(spec)
-        ]
-    )
+    letters: list[bytes] = []
+    for leaf in leaves_of(spec):
+        if leaf[0] == "array":
+            letters.append((leaf[2].encode() if len(leaf) > 2 else b"f") * math.prod(leaf[1]))
+        else:
+            letters.append(LETTERS[leaf[0]])
+    return b"".join(letters)
 
 
 LETTERS = {"number": b"f", "int": b"i", "bool": b"b"}
