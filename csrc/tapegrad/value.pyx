@@ -923,6 +923,7 @@ cdef object followed(int op, Value v, Value w, double x, int kx, bint x_first):
     cdef double a, b, y
     cdef int32_t i, j
     cdef Value out
+    global big_int
     recorder = tape.recorder()
     refuse_outlived(v)
     if w is not None:
@@ -948,6 +949,7 @@ cdef object followed(int op, Value v, Value w, double x, int kx, bint x_first):
     if (fabs(y) >= EXACT and kind and ka & kb & 1
             or big_int != 0.0 and (ka | kb) & 1 and kind == FLOAT and (a == big_int or b == big_int)):
         recorder.too_large()
+    big_int = 0.0
     if not fabs(y) < EXACT:
         kind = FLOAT
     hold(tape, push(tape, op, i, j, y, kind), handle(out))
@@ -961,6 +963,11 @@ cdef object followed(int op, Value v, Value w, double x, int kx, bint x_first):
 cdef object attempted(int op, Value v, Value w, double x, int kx, bint x_first):
     """As `followed`; whether plain Python would raise an error is a guard, where it could be caught."""
     cdef object out = followed(op, v, w, x, kx, x_first)
+    cdef double y
+    if table[op].errors == TOINT and type(out) is Number:
+        y = tape.value[(<Value>out).index]
+        if fabs(y) >= EXACT and isfinite(y):
+            return tape.recorder().large(out)
     if table[op].errors != NONE or op == DIV or op == MOD or op == FLOORDIV:
         recorder = tape.recorder()
         if recorder.is_tried():

@@ -6,11 +6,12 @@ the way out.
 
 from __future__ import annotations
 
+import math
 import numbers
 from typing import Any
 
 from tapegrad import recording
-from tapegrad.value import Number, Outlived, Value, _apply, _kind_of, _operate
+from tapegrad.value import Number, Outlived, Value, _apply, _kind_of, _operate, _peek
 
 __all__ = ["FOLLOWED", "GUARDS", "REFUSED", "give"]
 
@@ -87,9 +88,10 @@ def hashed(self: Value) -> int:
     return hash(recording.to_int(self))
 
 
-def trunc(self: Value) -> Value:
-    recorder_of(self, "math.trunc()")
-    return recording.cut_of(self)
+def trunc(self: Value) -> Any:
+    recorder = recorder_of(self, "math.trunc()")
+    cut = recording.cut_of(self)
+    return recorder.large(cut) if abs(_peek(cut)) >= recording.EXACT and math.isfinite(_peek(cut)) else cut
 
 
 def is_integer(self: Value) -> bool:

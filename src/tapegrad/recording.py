@@ -131,6 +131,11 @@ class Recorder(Recording):
         known = self.bounds.get(id(x))
         return known[0] if known else 1.0 if _kind_of(x) is bool else math.inf
 
+    def large(self, value: Value) -> int:
+        """An integer that is too large to be followed, as Python's int; a guard."""
+        self.guard(value, _peek(value))
+        return int(_peek(value))
+
     def too_large(self) -> None:
         file, line = caller()
         raise refusal(
@@ -193,9 +198,9 @@ class Recorder(Recording):
             file, line = caller()
             raise refusal(
                 TypeError(
-                    f"{file}:{line}: numpy compares a nan in an array of objects, and would lose it: keep the array that "
-                    "the recorded function was given, or use np.stack or np.concatenate (np.asarray of it, or of a list "
-                    "of recorded numbers, is an array of objects)"
+                    f"{file}:{line}: numpy compares a nan in an array of objects, and would lose it: keep the array "
+                    "that the recorded function was given, or use np.stack or np.concatenate (np.asarray of it, or of a "
+                    "list of recorded numbers, is an array of objects)"
                 )
             )
         result = _apply(COMPARISONS[op], v, other)
