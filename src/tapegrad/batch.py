@@ -262,7 +262,9 @@ class VMap(Recorded):
         self.exact: bool = exact
         self.progress: Progress | None = progress
         self.inner: Recorded = (
-            f if isinstance(f, Recorded) and not isinstance(f, VMap) else Recorded(f, self.max_programs)
+            f
+            if isinstance(f, Recorded) and not isinstance(f, VMap)
+            else Recorded(f, self.max_programs, max_bytes=self.max_bytes)
         )
         self.check_finite = self.check_finite or (isinstance(f, Recorded) and f.check_finite)
         self.gradients: dict[Any, Any] = {}
@@ -469,7 +471,9 @@ class VMap(Recorded):
         inner = self.gradients.get(key)
         if inner is None:
             function = self.inner.f if type(self.inner) is Recorded else self.inner
-            inner = self.gradients[key] = ValueAndGradient(function, *key, max_programs=self.max_programs)
+            inner = self.gradients[key] = ValueAndGradient(
+                function, *key, max_programs=self.max_programs, max_bytes=self.max_bytes
+            )
         batch = Batch(self, inner, args, kwargs)
         if batch.values:
             raise TypeError(f"{of.what} of a vmap takes numbers, not Values")
