@@ -1,8 +1,8 @@
 """The containers that arguments and results of recorded functions may be nested in.
 
 Lists, tuples, named tuples, dicts, dataclasses, `types.SimpleNamespace`, classes of the package attrs, and what a
-program registers. A container comes back as what it was. What only looks like one of them, a subclass with a mind of its
-own, a masked array, a data frame, is refused by name.
+program registers. A container comes back as what it was. What only looks like one of them, a subclass with a mind of
+its own, a masked array, a data frame, is refused by name.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ __all__ = ["TRIES", "Entry", "Family", "inlined"]
 
 NODE, STEP, GUARD = 48, 32, 640  # bytes, about: of a node in a graph, an operation of a program, a guard
 OFTEN = 10  # calls that recorded, less twice those that did not, before that is said
-MAX_BYTES = 1 << 30
+MAX_BYTES = 3 << 29
 TRIES = 8  # recordings in one call, before a function is said to do something else each time
 
 _lock = threading.RLock()
@@ -184,8 +184,11 @@ class Family:
         where = self.keep(entry)
         if where is not None:
             file, line = where
+            much = f"more than {self.most} times"
+            if len(self.entries) < self.most:
+                much = f"so often that its programs take {self.max_bytes} bytes, and more are not kept"
             warnings.warn_explicit(
-                f"{self.name} has more programs than are kept, {self.most} or {self.max_bytes} bytes of them, because {file}:{line} keeps coming out "
+                f"{self.name} has been recorded {much}, because {file}:{line} keeps coming out "
                 "differently; each time costs far more than a replay. Where that line only chooses between two values, "
                 "tapegrad.where chooses without it; max_programs and max_bytes set the bounds",
                 RuntimeWarning,
@@ -252,9 +255,9 @@ class Family:
         self.said = True
         file, line = self.missed.most_common(1)[0][0]
         warnings.warn_explicit(
-            f"{self.name} is recorded anew at nearly every call, because {file}:{line} keeps coming out differently; each "
-            "time costs far more than a replay. Where that line only chooses between two values, tapegrad.where chooses "
-            "without it",
+            f"{self.name} is recorded anew at nearly every call, because {file}:{line} keeps coming out differently; "
+            "each time costs far more than a replay. Where that line only chooses between two values, tapegrad.where "
+            "chooses without it",
             RuntimeWarning,
             *caller(),
         )

@@ -130,7 +130,10 @@ class Recorded:
             self.families.pop(spec, None)
         name = f"{self.what}({getattr(self.f, '__name__', 'function')})"
         new = Family(self.call, self.derive, spec, self.max_programs, name, self.max_bytes)
-        new.watches = watched(self.f)
+        settings = structure.settings_in(spec)
+        for setting in settings:
+            setting.keep()
+        new.watches = watched(self.f, [setting.x for setting in settings if setting.ref is not None])
         family = self.families.setdefault(spec, new)
         if len(self.families) > self.max_programs:
             for oldest in list(self.families)[:1]:  # none, if another thread has cleared them

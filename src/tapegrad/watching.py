@@ -1,8 +1,8 @@
 """What a recorded function reads besides its arguments, as far as a look at every call is cheap.
 
-Numbers, strings, bools, None and small tuples of them, and which array or Value it is: in closure cells, in globals that
-the code names, in the `__dict__` of the object of a method and of objects and modules that it names; of the function and
-of the Python functions that it names. What is inside of lists, dicts and arrays is not looked at.
+Numbers, strings, bools, None and small tuples of them, and which array or Value it is: in closure cells, in globals
+that the code names, in the `__dict__` of the object of a method and of objects and modules that it names; of the
+function and of the Python functions that it names. What is inside of lists, dicts and arrays is not looked at.
 """
 
 from __future__ import annotations
@@ -23,8 +23,11 @@ SMALL = 16  # numbers in a tuple
 FUNCTIONS = 64  # that are looked into
 OTHERS = {"numpy", "math", "tapegrad", "scipy", "builtins"}  # modules of constants
 
-Watch = tuple[Any, Any, Any, bool]  # (a dict or a cell, the name, what was there, whether as a weak reference)
+Watch = tuple[
+    Any, Any, Any, bool
+]  # (a dict, a cell or a weak reference to an object, the name, what was there, whether as a weak reference)
 MISSING = object()
+NOTHING: dict[str, Any] = {}
 
 
 def changed(watches: tuple[Watch, ...]) -> str | None:
@@ -32,6 +35,8 @@ def changed(watches: tuple[Watch, ...]) -> str | None:
     for where, name, old, weak in watches:
         if type(where) is dict:
             new = where.get(name, MISSING)
+        elif type(where) is weakref.ref:
+            new = getattr(where(), "__dict__", NOTHING).get(name, MISSING)
         else:
             try:
                 new = where.cell_contents
@@ -52,27 +57,34 @@ def same(new: Any, old: Any) -> bool:
     if type(new) is tuple:
         return len(new) == len(old) and all(same(a, b) for a, b in zip(new, old, strict=True))
     if type(new) is float:
-        return new.hex() == old.hex()
+        return bool(new.hex() == old.hex())
     return bool(new == old)
 
 
 def is_plain(x: Any) -> bool:
-    return type(x) in PLAIN or (type(x) is tuple and len(x) <= SMALL and all(is_plain(y) for y in x))
+    return type(x) in PLAIN or (type(x) is tuple and len(x) <= SMALL and all([is_plain(y) for y in x]))
 
 
-def watched(f: Any) -> tuple[Watch, ...]:
-    """What to look at before a recording of `f` is used."""
-    return tuple(Walk(f).found.values())
+def watched(f: Any, settings: list[Any]) -> tuple[Watch, ...]:
+    """What to look at before a recording of `f` with such arguments is used."""
+    return tuple(Walk(f, settings).found.values())
 
 
 class Walk:
     """Through the functions that a function names."""
 
-    def __init__(self, f: Any) -> None:
+    def __init__(self, f: Any, settings: list[Any]) -> None:
         self.found: dict[tuple[int, str], Watch] = {}
         self.written: set[tuple[int, str]] = set()
+        self.attributes: set[str] = set()  # of whatever object
+        self.stored: set[str] = set()
         self.seen: set[int] = set()
         self.todo: list[Any] = [f]
+        while self.todo and len(self.seen) < FUNCTIONS:
+            self.enter(self.todo.pop())
+        for x in settings:
+            if not isinstance(x, (FunctionType, MethodType, type)):
+                self.look_into(x, self.attributes, self.stored)
         while self.todo and len(self.seen) < FUNCTIONS:
             self.enter(self.todo.pop())
         for key in self.written:  # the function changes it itself: a counter, a log
@@ -93,6 +105,8 @@ class Walk:
             return
         self.seen.add(id(f))
         names, attributes, stored, stored_attributes = names_in(f.__code__)
+        self.attributes |= attributes
+        self.stored |= stored_attributes
         cells = dict(zip(f.__code__.co_freevars, f.__closure__ or (), strict=True))
         for name, cell in cells.items():
             try:
@@ -134,12 +148,18 @@ class Walk:
         if isinstance(x, ModuleType) and x.__name__.partition(".")[0] in OTHERS:
             return
         self.seen.add(id(held))
+        where: Any = held
+        if not isinstance(x, ModuleType):
+            try:
+                where = weakref.ref(x)  # the object is not kept alive
+            except TypeError:
+                where = held
         for name in attributes & held.keys():
             y = held[name]
             if name in stored:
                 self.written.add((id(held), name))
             if is_plain(y):
-                self.found[(id(held), name)] = (held, name, y, False)
+                self.found[(id(held), name)] = (where, name, y, False)
             elif isinstance(y, FunctionType):
                 self.todo.append(y)
         for name in attributes:
