@@ -62,7 +62,7 @@ def same(new: Any, old: Any) -> bool:
 
 
 def is_plain(x: Any) -> bool:
-    return type(x) in PLAIN or (type(x) is tuple and len(x) <= SMALL and all([is_plain(y) for y in x]))
+    return type(x) in PLAIN or (type(x) is tuple and len(x) <= SMALL and all(is_plain(y) for y in x))
 
 
 def watched(f: Any, settings: list[Any]) -> tuple[Watch, ...]:
