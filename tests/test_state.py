@@ -179,3 +179,12 @@ def test_a_loop_of_many_turns():
         return x + n
 
     assert tg.record(f)(20_000.0) == 20_000.0
+
+
+def test_a_batch_of_more_ways_than_fit_into_the_memory():
+    f = tg.vmap(lambda x: x * tg.to_int(x), max_bytes=30_000)
+    x = np.arange(200.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert f(x).tolist() == (x * x).tolist()
+    assert len(f.inner.programs) < 20
