@@ -667,7 +667,7 @@ def vmap(
     exact     use the scalar math library, for the bits of single points; the vector math library is off by up to 4
               units in the last place, and several times as fast
     progress  called as progress(samples done, samples)
-    options   those of `record`
+    options   those of `record`, and so is what is noticed of changes of what f reads from elsewhere
 
     f may be a transformation: vmap(grad(f)). And grad(vmap(f, (None, 0), reduce="mean")) is the gradient of a mean.
 

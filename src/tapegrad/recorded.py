@@ -193,6 +193,7 @@ class Recorded:
     def clear(self) -> None:
         """Forget all programs; the next call records the function anew."""
         self.families.clear()
+        self.anew = 0
 
     def __repr__(self) -> str:
         return f"tapegrad.{self.what}({self.f!r})"

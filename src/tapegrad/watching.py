@@ -34,7 +34,8 @@ def changed(watches: tuple[Watch, ...]) -> str | None:
     """The name of the first that is another now."""
     for where, name, old, weak in watches:
         if type(where) is dict:
-            new = where.get(name, MISSING)
+            held: dict[str, Any] = where
+            new = held.get(name, MISSING)
         elif type(where) is weakref.ref:
             new = getattr(where(), "__dict__", NOTHING).get(name, MISSING)
         else:
