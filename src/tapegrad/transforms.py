@@ -385,7 +385,8 @@ def record(
 
 def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, **options: Any) -> Gradient:
     """The gradient of f, which returns one number, by the arguments that `argnums` names; (gradient, aux) where f
-    returns (number, aux) and `has_aux` says so. Options are those of `record`, and so is what is noticed of changes of what f reads from elsewhere.
+    returns (number, aux) and `has_aux` says so. Options are those of `record`, and so is what is noticed of changes of
+    what f reads from elsewhere.
 
     >>> grad(lambda x: x**3)(2.0)
     12.0
