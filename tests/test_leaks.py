@@ -461,6 +461,16 @@ def pulled():
     return back(1.0)
 
 
+def registered():
+    tg.register_container(Both, lambda both: ((both.one, both.other), None), lambda _, parts: Both(*parts))
+    return tg.grad(lambda both: both.one * both.other)(Both(1.0, 2.0))
+
+
+class Both:
+    def __init__(self, one, other):
+        self.one, self.other = one, other
+
+
 PACKAGE = {
     "Program": lambda tmp: tg.Program(PROGRAM.graph, PROGRAM.outputs_at, PROGRAM.guards),
     "Value": lambda tmp: tg.Value(1.0),
@@ -477,6 +487,7 @@ PACKAGE = {
     "jvp": lambda tmp: tg.jvp(f, (0.5, 2.0), (1.0, 1.0)),
     "load": saved,
     "record": lambda tmp: (tg.record(branchy)(0.5, 2.0), tg.record(f)(tg.Value(0.5), 2.0).backward()),
+    "register_container": lambda tmp: registered(),
     "show_config": lambda tmp: shown(),
     "value_and_grad": lambda tmp: tg.value_and_grad(f)(0.5, 2.0),
     "vjp": lambda tmp: pulled(),

@@ -222,6 +222,13 @@ def only_numbers(tree: Any, *more: type) -> bool:
     return isinstance(tree, (int, float, np.number, *more))
 
 
+def in_order(first: int, end: int, found: dict[int, tuple[Entry, list[Any]]]) -> Iterator[tuple[int, int, Entry, Any]]:
+    """The entries and the samples that go their way, by the first of these."""
+    merged = [(entry, np.sort(np.concatenate(parts))) for entry, parts in found.values()]
+    for entry, indices in sorted(merged, key=lambda pair: int(pair[1][0])):
+        yield first, end, entry, indices
+
+
 @contextlib.contextmanager
 def noted(k: int) -> Generator[None, None, None]:
     """An exception from here on carries the sample's number."""
@@ -262,7 +269,9 @@ class VMap(Recorded):
         self.exact: bool = exact
         self.progress: Progress | None = progress
         self.inner: Recorded = (
-            f if isinstance(f, Recorded) and not isinstance(f, VMap) else Recorded(f, self.max_programs)
+            f
+            if isinstance(f, Recorded) and not isinstance(f, VMap)
+            else Recorded(f, self.max_programs, max_bytes=self.max_bytes)
         )
         self.check_finite = self.check_finite or (isinstance(f, Recorded) and f.check_finite)
         self.gradients: dict[Any, Any] = {}
@@ -335,34 +344,43 @@ class VMap(Recorded):
 
     def split(self, family: Family, batch: Batch, first: int, end: int) -> Iterator[tuple[int, int, Entry, Any]]:
         entry = self.recorded_at(family, batch, first)
-        # an entry and the samples to try it on; how many of its guards must hold, at which of them it was recorded, if
-        # that was just now, and how often one has been recorded that does not even do where it was recorded
-        todo: list[tuple[Entry, Any, int, int, int]] = [(entry, np.arange(end - first), 0, -1, 0)]
+        # samples, and how to come by an entry to try on them, which is recorded no sooner; how many of its guards must
+        # hold; and how often one has been recorded that does not even do where it was recorded
+        todo: list[tuple[Entry, Any, tuple[int, float] | None, int, int]] = [
+            (entry, np.arange(end - first), None, 0, 0)
+        ]
         found: dict[int, tuple[Entry, list[Any]]] = {}
+        taken = 0
         while todo:
-            entry, indices, held, recorded_at, again = todo.pop()
-            failed, outcomes = self.probe(entry, batch, first, end, indices)
-            passed = indices[failed < 0]
-            if len(passed):
-                found.setdefault(id(entry), (entry, []))[1].append(passed)
-            missed = failed >= 0
-            if not missed.any():
-                continue
-            left, kinds = indices[missed], np.stack([failed[missed].astype(np.float64), outcomes[missed]])
-            _, sample, which = np.unique(kinds, axis=1, return_index=True, return_inverse=True)
-            which = which.reshape(-1)
-            again += recorded_at >= 0 and recorded_at in left  # else there is one sample less each time
-            for k, s in enumerate(sample):
-                at, guard = int(left[s]), int(kinds[0, s])
+            entry, indices, way, held, again = todo.pop()
+            recorded_at = -1
+            if way is not None:
+                guard, outcome = way
+                at = int(indices[0])
                 if again == TRIES:
                     raise family.impure(entry, guard)
                 with noted(first + at):
-                    x = batch.sample(first + at)
-                    following, fresh = family.following(entry, guard, float(kinds[1, s]), held, x)
-                todo.append((following, left[which == k], guard + 1, at if fresh else -1, again))
-        merged = [(entry, np.sort(np.concatenate(parts))) for entry, parts in found.values()]
-        for entry, indices in sorted(merged, key=lambda pair: int(pair[1][0])):
-            yield first, end, entry, indices
+                    entry, fresh = family.following(entry, guard, outcome, held, batch.sample(first + at))
+                held, recorded_at = guard + 1, at if fresh else -1
+            failed, outcomes = self.probe(entry, batch, first, end, indices)
+            passed = indices[failed < 0]
+            if len(passed):
+                if id(entry) not in found:
+                    found[id(entry)] = entry, []
+                    taken += entry.nbytes
+                found[id(entry)][1].append(passed)
+            missed = failed >= 0
+            if missed.any():
+                left, kinds = indices[missed], np.stack([failed[missed].astype(np.float64), outcomes[missed]])
+                _, sample, which = np.unique(kinds, axis=1, return_index=True, return_inverse=True)
+                which = which.reshape(-1)
+                again += recorded_at >= 0 and recorded_at in left  # else there is one sample less each time
+                for k, s in enumerate(sample):
+                    todo.append((entry, left[which == k], (int(kinds[0, s]), float(kinds[1, s])), held, again))
+            if taken > family.max_bytes:  # the programs that have been found may go when they have run
+                yield from in_order(first, end, found)
+                found, taken = {}, 0
+        yield from in_order(first, end, found)
 
     def recorded_at(self, family: Family, batch: Batch, k: int) -> Entry:
         """The program that was used last; recorded at sample k if there is none."""
@@ -469,7 +487,9 @@ class VMap(Recorded):
         inner = self.gradients.get(key)
         if inner is None:
             function = self.inner.f if type(self.inner) is Recorded else self.inner
-            inner = self.gradients[key] = ValueAndGradient(function, *key, max_programs=self.max_programs)
+            inner = self.gradients[key] = ValueAndGradient(
+                function, *key, max_programs=self.max_programs, max_bytes=self.max_bytes
+            )
         batch = Batch(self, inner, args, kwargs)
         if batch.values:
             raise TypeError(f"{of.what} of a vmap takes numbers, not Values")
@@ -647,7 +667,7 @@ def vmap(
     exact     use the scalar math library, for the bits of single points; the vector math library is off by up to 4
               units in the last place, and several times as fast
     progress  called as progress(samples done, samples)
-    options   those of `record`
+    options   those of `record`, and so is what is noticed of changes of what f reads from elsewhere
 
     f may be a transformation: vmap(grad(f)). And grad(vmap(f, (None, 0), reduce="mean")) is the gradient of a mean.
 

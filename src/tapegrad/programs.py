@@ -31,11 +31,15 @@ if TYPE_CHECKING:
 
     from tapegrad.graph import Graph
     from tapegrad.structure import Spec
+    from tapegrad.watching import Watch
 
     Derive = Callable[["Graph", list[int], list[int], Spec, Spec], tuple[list[int], Spec]]
 
 __all__ = ["TRIES", "Entry", "Family", "inlined"]
 
+NODE, STEP, GUARD = 48, 32, 640  # bytes, about: of a node in a graph, an operation of a program, a guard
+OFTEN = 10  # calls that recorded, less twice those that did not, before that is said
+MAX_BYTES = 3 << 29
 TRIES = 8  # recordings in one call, before a function is said to do something else each time
 
 _lock = threading.RLock()
@@ -105,6 +109,13 @@ class Entry:
             program = self.derived.setdefault(wrt, Program(self.graph, nodes, self.guards))
         return program
 
+    @property
+    def nbytes(self) -> int:
+        """About how much memory it takes."""
+        steps = self.program.operations + sum([p.operations for p in list(self.derived.values())])
+        steps += sum([lanes.operations for lanes in list(self.lanes.values())])
+        return NODE * self.graph.size + STEP * steps + GUARD * len(self.outcomes) + 4096
+
     def laid_out(self, program: Program, wide: bytes, guards: bool, exact: bool) -> Lanes:
         key = (id(program), wide, guards, exact)  # it is `program` or one of `derived`, and stays
         lanes = self.lanes.get(key)
@@ -116,13 +127,19 @@ class Entry:
 class Family:
     """All programs of one function for arguments of one spec."""
 
-    def __init__(self, call: Callable[..., Any], derive: Derive, spec: Spec, most: int, name: str) -> None:
+    def __init__(
+        self, call: Callable[..., Any], derive: Derive, spec: Spec, most: int, name: str, max_bytes: int = MAX_BYTES
+    ) -> None:
         self.call: Callable[..., Any] = call
         self.derive: Derive = derive
         self.spec: Spec = spec
         letters = structure.kinds(spec)
         self.kinds: bytes | None = letters if letters.strip(b"f") else None
         self.most: int = most
+        self.max_bytes: int = max_bytes
+        self.watches: tuple[Watch, ...] = ()
+        self.anew: int = 0
+        self.said: bool = False
         self.name: str = name
         self.entries: OrderedDict[tuple[float, ...], Entry] = OrderedDict()
         self.root: Prefix = Prefix()
@@ -174,10 +191,13 @@ class Family:
         where = self.keep(entry)
         if where is not None:
             file, line = where
+            much = f"more than {self.most} times"
+            if len(self.entries) < self.most:
+                much = f"so often that its programs take {self.max_bytes} bytes, and more are not kept"
             warnings.warn_explicit(
-                f"{self.name} has been recorded more than {self.most} times, because {file}:{line} keeps coming out "
+                f"{self.name} has been recorded {much}, because {file}:{line} keeps coming out "
                 "differently; each time costs far more than a replay. Where that line only chooses between two values, "
-                "tapegrad.where chooses without it; max_programs sets the bound",
+                "tapegrad.where chooses without it; max_programs and max_bytes set the bounds",
                 RuntimeWarning,
                 *caller(),
             )
@@ -202,9 +222,17 @@ class Family:
                     path.append(prefix)
                 entry.path = path
                 self.entries[entry.outcomes] = entry
-                if len(self.entries) <= self.most:
+                over = len(self.entries) > self.most
+                if over:
+                    self.drop(self.entries.popitem(last=False)[1])
+                taken = self.nbytes
+                while taken > self.max_bytes and len(self.entries) > 1:
+                    over = True
+                    old = self.entries.popitem(last=False)[1]
+                    taken -= old.nbytes
+                    self.drop(old)
+                if not over:
                     return None
-                self.drop(self.entries.popitem(last=False)[1])
                 if self.warned or not self.missed:
                     return None
                 self.warned = True
@@ -220,6 +248,26 @@ class Family:
                 prefix.entry = next((longer.entry for longer in prefix.longer.values()), None)
             if prefix.entry is None and k:
                 old.path[k - 1].longer.pop(old.outcomes[k - 1], None)
+
+    @property
+    def nbytes(self) -> int:
+        """About how much memory the programs take."""
+        return sum([entry.nbytes for entry in list(self.entries.values())])
+
+    def often(self) -> None:
+        """A call has recorded: say once that nearly every one does."""
+        self.anew += 1
+        if self.anew < OFTEN or self.said or not self.missed:
+            return
+        self.said = True
+        file, line = self.missed.most_common(1)[0][0]
+        warnings.warn_explicit(
+            f"{self.name} is recorded anew at nearly every call, because {file}:{line} keeps coming out differently; "
+            "each time costs far more than a replay. Where that line only chooses between two values, tapegrad.where "
+            "chooses without it",
+            RuntimeWarning,
+            *caller(),
+        )
 
     def kept(self) -> list[Entry]:
         """The programs that there are."""
@@ -271,6 +319,10 @@ class Family:
             failed = program.run(entry.numbers(x), out)
             if failed is None:
                 self.used(entry)
+                if recorded:
+                    self.often()
+                elif self.anew:
+                    self.anew = max(0, self.anew - 2)
                 return entry, out
             guard, outcome = failed
             if recorded == TRIES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,11 @@ import numpy as np
 
 import tapegrad.engine
 from tapegrad import structure
-from tapegrad.programs import Entry, Family, inlined
-from tapegrad.recording import current
+from tapegrad.programs import MAX_BYTES, OFTEN, Entry, Family, inlined
+from tapegrad.recording import caller, current
 from tapegrad.structure import Setting, flatten, nested, numbers_in, unflatten
 from tapegrad.value import Value
+from tapegrad.watching import changed, watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,12 +38,23 @@ class Recorded:
 
     what = "record"
 
-    def __init__(self, f: Callable[..., Any], max_programs: int = MAX_PROGRAMS, check_finite: bool = False) -> None:
+    def __init__(
+        self,
+        f: Callable[..., Any],
+        max_programs: int = MAX_PROGRAMS,
+        check_finite: bool = False,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
         if not callable(f):
             raise TypeError(f"{self.what} takes a function, not {type(f).__name__}")
         if not isinstance(max_programs, int) or max_programs < 1:
             raise ValueError(f"max_programs must be a positive int, not {max_programs!r}")
+        if not isinstance(max_bytes, int) or max_bytes < 1:
+            raise ValueError(f"max_bytes must be a positive int, not {max_bytes!r}")
         self.f = f
+        self.max_bytes = max_bytes
+        self.anew: int = 0  # calls that made new families, less twice those that did not
+        self.said: bool = False
         self.max_programs = max_programs
         self.check_finite = check_finite
         self.families: dict[Spec, Family] = {}
@@ -106,13 +119,37 @@ class Recorded:
 
     def family(self, spec: Spec) -> Family:
         family = self.families.get(spec)
-        if family is None:
-            name = f"{self.what}({getattr(self.f, '__name__', 'function')})"
-            new = Family(self.call, self.derive, spec, self.max_programs, name)
-            family = self.families.setdefault(spec, new)
-            if len(self.families) > self.max_programs:
-                for oldest in list(self.families)[:1]:  # none, if another thread has cleared them
-                    self.families.pop(oldest, None)
+        why = "the shapes and settings among its arguments keep being others (settings are told apart by ==)"
+        if family is not None:
+            name = changed(family.watches) if family.watches else None
+            if name is None:
+                if self.anew:
+                    self.anew = max(0, self.anew - 2)
+                return family
+            why = f"{name}, which it reads from outside, keeps changing: make it an argument"
+            self.families.pop(spec, None)
+        name = f"{self.what}({getattr(self.f, '__name__', 'function')})"
+        new = Family(self.call, self.derive, spec, self.max_programs, name, self.max_bytes)
+        settings = structure.settings_in(spec)
+        for setting in settings:
+            setting.keep()
+        new.watches = watched(self.f, [setting.x for setting in settings if setting.ref is not None])
+        family = self.families.setdefault(spec, new)
+        if len(self.families) > self.max_programs:
+            for oldest in list(self.families)[:1]:  # none, if another thread has cleared them
+                self.families.pop(oldest, None)
+        others = list(self.families.items())
+        taken = sum([other.nbytes for _, other in others])
+        for key, other in others:
+            if taken <= self.max_bytes or other is family:
+                break
+            taken -= other.nbytes
+            self.families.pop(key, None)
+        self.anew += 1
+        if self.anew >= OFTEN and not self.said:
+            self.said = True
+            text = f"{name} is recorded anew at nearly every call, which costs far more than a replay, because {why}"
+            warnings.warn_explicit(text, RuntimeWarning, *caller())
         return family
 
     def on_tape(self, family: Family, x: Any, values: dict[int, Value]) -> Any:
@@ -156,6 +193,7 @@ class Recorded:
     def clear(self) -> None:
         """Forget all programs; the next call records the function anew."""
         self.families.clear()
+        self.anew = 0
 
     def __repr__(self) -> str:
         return f"tapegrad.{self.what}({self.f!r})"
@@ -164,7 +202,12 @@ class Recorded:
         return _rebuilt, (type(self), self.state())
 
     def state(self) -> dict[str, Any]:
-        return {"f": self.f, "max_programs": self.max_programs, "check_finite": self.check_finite}
+        return {
+            "f": self.f,
+            "max_programs": self.max_programs,
+            "check_finite": self.check_finite,
+            "max_bytes": self.max_bytes,
+        }
 
 
 def is_bare_int(x: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import weakref
 from typing import Any
 
@@ -31,6 +32,16 @@ class Setting:
         elif isinstance(x, (set, bytearray)):
             self.content = copied(x)  # as it is now
 
+    def keep(self) -> None:
+        """Keep what can be changed as it is now: the content is told by a copy."""
+        if self.ref is None and not is_hashable(self.content):
+            try:
+                kept = copy.deepcopy(self.content)
+                if bool(kept == self.content):
+                    self.content = kept
+            except Exception:  # it cannot be copied or compared: told by its identity
+                return
+
     @property
     def x(self) -> Any:
         """The object itself, or one that equals it."""
@@ -48,7 +59,12 @@ class Setting:
         if self.ref is not None or other.ref is not None:
             return self.ref is not None and other.ref is not None and self.x is other.x and self.x is not None
         a, b = self.content, other.content
-        return a is b or (type(a) is type(b) and detailed(a) == detailed(b))
+        if a is b or type(a) is not type(b):
+            return a is b
+        try:
+            return bool(detailed(a) == detailed(b))
+        except Exception:  # told by its identity
+            return False
 
     def __hash__(self) -> int:
         if self.ref is not None:
@@ -56,7 +72,15 @@ class Setting:
         try:
             return hash((type(self.content), detailed(self.content)))
         except TypeError:
-            return id(self.content)
+            return hash(type(self.content))  # told from others by == only
+
+
+def is_hashable(x: Any) -> bool:
+    try:
+        hash(detailed(x))
+    except TypeError:
+        return False
+    return True
 
 
 def copied(x: Any) -> Any:

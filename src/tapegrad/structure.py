@@ -144,6 +144,13 @@ def leaves_of(spec: Spec) -> list[Spec]:
     return [] if spec[0] == "setting" else [leaf for s in spec[1] for leaf in leaves_of(s)]
 
 
+def settings_in(spec: Spec) -> list[Setting]:
+    """What in it is no number."""
+    if spec[0] in LEAVES:
+        return []
+    return [spec[1]] if spec[0] == "setting" else [setting for s in spec[1] for setting in settings_in(s)]
+
+
 def kinds(spec: Spec) -> bytes:
     """For every number whether it is a float, an int or a bool: f, i or b."""
     letters: list[bytes] = []

@@ -16,6 +16,7 @@ import numpy as np
 from tapegrad import structure
 from tapegrad.batch import VMap, run_job
 from tapegrad.program import Job
+from tapegrad.programs import MAX_BYTES
 from tapegrad.recorded import MAX_PROGRAMS, Recorded
 from tapegrad.recording import current
 from tapegrad.structure import NUMBER, blocks, map_spec, size
@@ -222,7 +223,7 @@ class Whole(Recorded):
     """What a Jacobian is the derivative of; and, for large ones, its products with vectors, many in lanes."""
 
     def __init__(self, of: Jacobian) -> None:
-        super().__init__(of.f, of.max_programs)
+        super().__init__(of.f, of.max_programs, max_bytes=of.max_bytes)
         self.of = of
         self.forward: Product = Product(of, True)
         self.backward: Product = Product(of, False)
@@ -241,7 +242,7 @@ class Product(Recorded):
     """The product of a Jacobian with the vector that is the last argument."""
 
     def __init__(self, of: Jacobian, from_right: bool) -> None:
-        super().__init__(of.f, of.max_programs)
+        super().__init__(of.f, of.max_programs, max_bytes=of.max_bytes)
         self.of: Jacobian = of
         self.from_right: bool = from_right
 
@@ -353,11 +354,22 @@ class HessianProduct(Derivative):
 # ---- what users call ----
 
 
-def record(f: Callable[..., Any], *, max_programs: int = MAX_PROGRAMS, check_finite: bool = False) -> Recorded:
+def record(
+    f: Callable[..., Any],
+    *,
+    max_programs: int = MAX_PROGRAMS,
+    check_finite: bool = False,
+    max_bytes: int = MAX_BYTES,
+) -> Recorded:
     """f, recorded when it is first called and replayed from then on: the same numbers, without Python.
 
     max_programs  how many programs are kept, one for each way through the function's branches
     check_finite  raise a FloatingPointError that names the operation and its line where a result is nan or inf
+    max_bytes     about how much memory the programs may take; those not used for longest are forgotten
+
+    Where a number, string or tuple of them changes that the function reads from a closure, a global or an attribute, it
+    is recorded anew. A change inside a list, dict or array that it reads is not noticed: make that an argument, or say
+    f.clear().
 
     >>> f = record(lambda x, y: x * y + x.sin())
     >>> f(0.0, 2.0), f(2.0, 3.0)
@@ -368,12 +380,13 @@ def record(f: Callable[..., Any], *, max_programs: int = MAX_PROGRAMS, check_fin
       t3 = t2 + x0 * x1
       return t3
     """
-    return Recorded(f, max_programs=max_programs, check_finite=check_finite)
+    return Recorded(f, max_programs=max_programs, check_finite=check_finite, max_bytes=max_bytes)
 
 
 def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, **options: Any) -> Gradient:
     """The gradient of f, which returns one number, by the arguments that `argnums` names; (gradient, aux) where f
-    returns (number, aux) and `has_aux` says so. Options are those of `record`.
+    returns (number, aux) and `has_aux` says so. Options are those of `record`, and so is what is noticed of changes of
+    what f reads from elsewhere.
 
     >>> grad(lambda x: x**3)(2.0)
     12.0
