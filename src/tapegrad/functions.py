@@ -100,7 +100,7 @@ def _documented(function: Any, name: str, arguments: str, example: str) -> Any:
 
 def is_array(*xs: Any) -> bool:
     """Whether one of them is an array of numpy's, which is not imported for that."""
-    return any(hasattr(type(x), "__array_function__") for x in xs)
+    return any(hasattr(type(x), "__array_function__") and not isinstance(x, Value) for x in xs)
 
 
 def _elementwise(f: Callable[..., Any], *arrays: Any) -> Any:

@@ -199,8 +199,8 @@ class Recorder(Recording):
             raise refusal(
                 TypeError(
                     f"{file}:{line}: numpy compares a nan in an array of objects, and would lose it: keep the array "
-                    "that the recorded function was given, or use np.stack or np.concatenate (np.asarray of it, or of a "
-                    "list of recorded numbers, is an array of objects)"
+                    "that the recorded function was given, or use np.stack or np.concatenate (np.asarray of it, or of "
+                    "a list of recorded numbers, is an array of objects)"
                 )
             )
         result = _apply(COMPARISONS[op], v, other)

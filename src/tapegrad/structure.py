@@ -156,7 +156,8 @@ def kinds(spec: Spec) -> bytes:
     letters: list[bytes] = []
     for leaf in leaves_of(spec):
         if leaf[0] == "array":
-            letters.append((leaf[2].encode() if len(leaf) > 2 else b"f") * math.prod(leaf[1]))
+            letter: str = leaf[2] if len(leaf) > 2 else "f"
+            letters.append(letter.encode() * size(leaf))
         else:
             letters.append(LETTERS[leaf[0]])
     return b"".join(letters)
