@@ -33,7 +33,7 @@ import tapegrad as tg
 from tapegrad import value
 from tapegrad.graph import Graph, from_tape, to_tape
 from tapegrad.program import Job, Lanes, Program, from_bytes, load
-from tapegrad.recording import Recorder
+from tapegrad.recorder import Recorder
 from tapegrad.tape import Still, tape
 from tapegrad.value import Value
 

@@ -7,6 +7,7 @@ or a `__del__`: when that comes is the core's and the cycle collector's business
 trigger works on Values of its own, which are not compared; in wild programs on all of them.
 """
 
+import contextlib
 import copy
 import gc
 import math
@@ -896,7 +897,8 @@ class Actor:
 
     def look_at_leaked(self):
         for v in self.world.leaked:
-            v._prev  # noqa: B018 - which may make handles
+            with contextlib.suppress(TypeError):  # which it is
+                v._prev  # noqa: B018
 
     def recorded_numbers(self, kinds, x):
         """A function whose numbers may not all be seen by the recorder: refused, or right at another point too."""

@@ -14,7 +14,7 @@ import pytest
 
 import tapegrad as tg
 from tapegrad import Value, grad, record, value_and_grad, vmap
-from tapegrad.recording import Recorder
+from tapegrad.recorder import Recorder
 from tapegrad.trying import could_catch, entries, error_of, raising
 from tapegrad.value import _apply
 

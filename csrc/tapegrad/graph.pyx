@@ -11,12 +11,13 @@ import os
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
-from libc.math cimport signbit
+from libc.math cimport fabs, frexp, signbit
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
-from tapegrad.ops cimport (ADD, ALL_COUNT, BINARY, COPY, CUSTOM, FLOAT, INT, LEAF, MADD, MUL, NEG, NMADD, NOT, PARAM, POW,
-                           POWN, SELECT, STOP, SUB, TERNARY, TMUL, UNARY, ZMADD, ZMUL, code, table, value_of_floats)
+from tapegrad.ops cimport (ADD, ALL_COUNT, BINARY, COPY, CUSTOM, DIV, FLOAT, INT, LEAF, MADD, MUL, NEG, NMADD, NOT, PARAM,
+                           POW, POWN, SELECT, STOP, SUB, TERNARY, TMUL, UNARY, ZMADD, ZMUL, code, table,
+                           value_of_floats)
 from tapegrad.tape cimport KIND, Still, Tape, push, push_leaf, room
 
 from tapegrad import tape as _tape_module
@@ -804,6 +805,8 @@ cdef class Shared(Graph):
                 return b
             if self.op[a] == NOT:
                 return self.simplified(SELECT, self.a[a], c, b)
+        if op == DIV and constant_b and is_power_of_two(self.value[b]):
+            return self.simplified(MUL, a, self.number(1.0 / self.value[b]), 0)     # to the bit
         if op == POW and constant_b:
             op = POWN
         if op == POWN and constant_b:
@@ -972,6 +975,12 @@ cdef int visit(Graph g, int32_t root, int32_t start, int32_t *place, dict older,
     finally:
         PyMem_RawFree(stack)
     return 0
+
+
+cdef inline bint is_power_of_two(double x) noexcept:
+    """Whether x is one, or the negative of one, and 1 / x is no denormal."""
+    cdef int exponent
+    return fabs(frexp(x, &exponent)) == 0.5 and -1000 < exponent < 1000
 
 
 cdef int32_t of_older(Graph g, int32_t node, dict older, list others, list numbers) except -1:

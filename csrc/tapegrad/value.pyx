@@ -963,16 +963,13 @@ cdef object followed(int op, Value v, Value w, double x, int kx, bint x_first):
 cdef object attempted(int op, Value v, Value w, double x, int kx, bint x_first):
     """As `followed`; whether plain Python would raise an error is a guard, where it could be caught."""
     cdef object out = followed(op, v, w, x, kx, x_first)
-    cdef double y
-    if table[op].errors == TOINT and type(out) is Number:
-        y = tape.value[(<Value>out).index]
-        if fabs(y) >= EXACT and isfinite(y):
-            return tape.recorder().large(out)
     if table[op].errors != NONE or op == DIV or op == MOD or op == FLOORDIV:
         recorder = tape.recorder()
         if recorder.is_tried():
             recorder.attempt(out, table[op].label.decode(), number(x, kx) if x_first else v,
                              v if x_first else number(x, kx) if w is None else w)
+    if table[op].errors == TOINT and type(out) is Number and not fabs(tape.value[(<Value>out).index]) < EXACT:
+        return tape.recorder().large(out)
     return out
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from tapegrad.programs import Family
-    from tapegrad.recording import Recorder
+    from tapegrad.recorder import Recorder
 
 __all__ = ["Lines", "report"]
 

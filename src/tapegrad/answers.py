@@ -6,7 +6,6 @@ the way out.
 
 from __future__ import annotations
 
-import math
 import numbers
 from typing import Any
 
@@ -91,7 +90,7 @@ def hashed(self: Value) -> int:
 def trunc(self: Value) -> Any:
     recorder = recorder_of(self, "math.trunc()")
     cut = recording.cut_of(self)
-    return recorder.large(cut) if abs(_peek(cut)) >= recording.EXACT and math.isfinite(_peek(cut)) else cut
+    return cut if abs(_peek(cut)) < recording.EXACT else recorder.large(cut)
 
 
 def is_integer(self: Value) -> bool:

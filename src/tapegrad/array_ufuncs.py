@@ -326,10 +326,17 @@ def on_elements(name: str, *inputs: Any) -> Any:
     return elementwise(element, *inputs, of_kind=gives)
 
 
+def _boxed(x: Any) -> Any:
+    """x in an array of its own, from which numpy hands it on as it is."""
+    box = np.empty((), dtype=object)
+    box[()] = x
+    return box
+
+
 def _of_python(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Any:
     """A function of Python's that numpy.vectorize or numpy.frompyfunc has made a ufunc, of every element."""
     plain = np.broadcast_arrays(*[objects(x) for x in inputs])
-    made = [ufunc(*xs) for xs in zip(*[a.ravel().tolist() for a in plain], strict=True)]
+    made = [ufunc(*map(_boxed, xs)) for xs in zip(*[a.ravel().tolist() for a in plain], strict=True)]
     if ufunc.nout == 1:
         return array_of(made, plain[0].shape)
     return tuple([array_of([m[k] for m in made], plain[0].shape) for k in range(ufunc.nout)])

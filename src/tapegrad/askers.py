@@ -13,7 +13,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import CodeType, FrameType
+    from types import CodeType
 
 __all__ = ["asked_by_numpy"]
 
@@ -30,11 +30,13 @@ def asked_by_numpy(op: str, depth: int = 1) -> bool:
 
     For <= and >= it is certain unless a function of C's, as `operator.le`, was called; for < and > numpy's own code, or
     a function that names a method by which arrays are ordered, is executing."""
-    frame: FrameType | None = sys._getframe(depth)
-    while frame is not None and frame.f_code.co_filename.startswith(HERE):
-        frame = frame.f_back
-    if frame is None:
-        return False
+    frame = sys._getframe(depth)
+    while frame.f_code.co_filename.startswith(HERE):
+        depth += 1
+        try:
+            frame = sys._getframe(depth)  # f_back loses a MemoryError, in CPython 3.11
+        except ValueError:
+            return False
     code = frame.f_code
     known = _codes.get(code)
     if known is None:

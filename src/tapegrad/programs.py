@@ -20,7 +20,8 @@ from tapegrad import structure
 from tapegrad.graph import from_tape, to_tape
 from tapegrad.number_array import add_way_out
 from tapegrad.program import Lanes, Program
-from tapegrad.recording import Recorder, caller
+from tapegrad.recorder import Recorder
+from tapegrad.recording import caller
 from tapegrad.results import roots_of
 from tapegrad.structure import unflatten
 from tapegrad.tape import Still

@@ -32,6 +32,7 @@ TRUTH = ("bool",)
 FIELDS = ("dict", "object", "registered")
 LEAVES = ("number", "int", "bool", "array")
 Spec = tuple[Any, ...]
+LARGEST = 2**1023
 EXACT = 2**53  # from here on not every int is a float
 
 
@@ -65,6 +66,9 @@ def flatten(tree: Any, out: list[Any], plain: bool = False, setting: Callable[[A
         return NUMBER if plain else TRUTH
     if isinstance(tree, (int, np.integer)):
         if not plain and not -EXACT < tree < EXACT:
+            if setting is not Setting and abs(int(tree)) < LARGEST and float(tree) == tree:  # of a result
+                out.append(float(tree))
+                return NUMBER
             return ("setting", setting(tree))
         out.append(tree)
         return NUMBER if plain else INT

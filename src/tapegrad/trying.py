@@ -30,7 +30,8 @@ with contextlib.suppress(ImportError):  # the reference records nothing
 __all__ = ["COMPLEX", "called_as", "called_by_numpy", "could_catch", "error_of", "raising"]
 
 HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
-RECORDERS = frozenset(HERE + name for name in ("recording.py", "trying.py"))  # between an operation and `could_catch`
+# between an operation and `could_catch`
+RECORDERS = frozenset(HERE + name for name in ("recorder.py", "recording.py", "trying.py"))
 RECORD = HERE + "programs.py"  # whose `record` calls the recorded function
 OF_NUMPY = os.sep + "numpy" + os.sep
 BY_NUMPY = frozenset(["__array_ufunc__", "__array_function__"])  # methods of ours that only numpy calls
