@@ -584,6 +584,17 @@ def a_graph_that_chooses():
 
 
 @scenario
+def the_first_step_of_a_recording_chooses():
+    condition, x, y = Value(1.0), Value(2.0), Value(3.0)
+
+    def run():
+        with Recorder():
+            return [value._peek(value._select(condition, x, y))]
+
+    return (condition, x, y), run
+
+
+@scenario
 def optimising_a_graph():
     g, nodes, root = small_graph()
     seed = g.new_number(1.0)
