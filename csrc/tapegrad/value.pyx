@@ -808,16 +808,18 @@ cdef inline int as_number(object x, double *y, int *kind) except -1:
     return other_number(x, y, kind)
 
 
+cdef object big_object = None
 cdef double big_int = 0.0                   # the last int that a recording met which is too large to be exact
 
 
 cdef int other_number(object x, double *y, int *kind) except -1:
-    global big_int
+    global big_int, big_object
     if PyLong_Check(x):
         y[0] = PyLong_AsDouble(x)
         kind[0] = BOOL if PyBool_Check(x) else INT if fabs(y[0]) < EXACT else FLOAT
         if kind[0] == FLOAT and tape.recordings:
             big_int = y[0]                  # it is no float to the ints of a recording: see `followed`
+            big_object = x
         return 1
     if PyFloat_Check(x):
         y[0] = PyFloat_AS_DOUBLE(x)
@@ -922,6 +924,7 @@ cdef object followed(int op, Value v, Value w, double x, int kx, bint x_first):
     cdef int ka, kb, kind = 0
     cdef double a, b, y
     cdef int32_t i, j
+    cdef bint large
     cdef Value out
     global big_int
     recorder = tape.recorder()
@@ -946,23 +949,30 @@ cdef object followed(int op, Value v, Value w, double x, int kx, bint x_first):
         kind = FLOAT                        # of a maximum, say, it would be that of the larger
     if kind & 1:
         y += 0.0                            # an int has no -0
-    if (fabs(y) >= EXACT and kind and ka & kb & 1
-            or big_int != 0.0 and (ka | kb) & 1 and kind == FLOAT and (a == big_int or b == big_int)):
-        recorder.too_large()
+    if big_int != 0.0 and w is None and x == big_int and (ka | kb) & 1 and kind == FLOAT:
+        big_int = 0.0
+        return recorder.exactly(table[op].label.decode(), big_object if x_first else v, v if x_first else big_object)
     big_int = 0.0
+    large = fabs(y) >= EXACT and kind and ka & kb & 1
     if not fabs(y) < EXACT:
         kind = FLOAT
     hold(tape, push(tape, op, i, j, y, kind), handle(out))
     keep(out, anchor(v) if w is None else both(anchor(v), anchor(w)))
-    if (kind == INT and (op == ADD or op == SUB or op == MUL or op == POWN)
+    if (large or kind == INT and (op == ADD or op == SUB or op == MUL or op == POWN)
             or (op == TRUNC or table[op].errors == TOINT) and not ka & 1):
         recorder.whole(out, table[op].label.decode(), v, number(x, kx) if w is None else w)
+    if large:
+        if x_first:
+            return recorder.exactly(table[op].label.decode(), number(x, kx), v)
+        return recorder.exactly(table[op].label.decode(), v, number(x, kx) if w is None else w)
     return out
 
 
 cdef object attempted(int op, Value v, Value w, double x, int kx, bint x_first):
     """As `followed`; whether plain Python would raise an error is a guard, where it could be caught."""
     cdef object out = followed(op, v, w, x, kx, x_first)
+    if type(out) is not Number:
+        return out
     if table[op].errors != NONE or op == DIV or op == MOD or op == FLOORDIV:
         recorder = tape.recorder()
         if recorder.is_tried():
@@ -1053,7 +1063,8 @@ cdef inline object symmetric(object left, object right, int op):
         return with_leaf(<Value>left, x, kind, op)
     if not as_number(left, &x, &kind):
         return NotImplemented
-    if type(right) is not Value or not (same_add() if op == ADD else same_multiply()):
+    if type(right) is not Value and (type(right) is not Number or not tape.recordings) or not (
+            same_add() if op == ADD else same_multiply()):
         # the program's subclass, or the class by now, may have an operator of its own
         return right + number(x, kind) if op == ADD else right * number(x, kind)
     return with_leaf(<Value>right, x, kind, op)
@@ -1676,10 +1687,14 @@ cdef class Value:
                 return left + (-right)
             if not as_number(right, &x, &kind):
                 return NotImplemented
+            if type(left) is Number and tape.recordings and records():
+                return of_two(SUB, left, right)
             negate(&x, &kind)
             return with_leaf(<Value>left, x, kind, ADD) if ours(left) else left + number(x, kind)
         if not as_number(left, &x, &kind):
             return NotImplemented
+        if type(right) is Number and tape.recordings and records():
+            return of_two(SUB, left, right)
         return number_minus(x, kind, <Value>right) if ours(right) else number(x, kind) + (-right)
 
     def __truediv__(left, right):

@@ -12,11 +12,37 @@ from typing import Any
 from tapegrad import recording
 from tapegrad.value import Number, Outlived, Value, _apply, _kind_of, _operate, _peek
 
-__all__ = ["FOLLOWED", "GUARDS", "REFUSED", "give"]
+__all__ = ["ERRORS", "FOLLOWED", "GUARDS", "KEEP", "OPERATIONS", "OTHERS", "PROPERTIES", "REFUSED", "give"]
 
 Py_EQ, Py_NE = 2, 3
 
 
+# what of Value's own is followed, as operations and as numpy's names for them
+OPERATIONS = {
+    *("__abs__", "__add__", "__ceil__", "__floor__", "__ge__", "__gt__", "__le__", "__lt__", "__mul__", "__neg__"),
+    *("__pos__", "__pow__", "__radd__", "__rmul__", "__round__", "__rpow__", "__rsub__", "__sub__", "acos", "arccos"),
+    *("arcsin", "arctan", "arctan2", "asin", "atan", "atan2", "ceil", "conjugate", "cos", "cosh", "elu", "erf", "erfc"),
+    *("exp", "expm1", "fabs", "floor", "gelu", "hypot", "leaky_relu", "log", "log10", "log1p", "log2", "logaddexp"),
+    *(
+        "maximum",
+        "minimum",
+        "relu",
+        "rint",
+        "sigmoid",
+        "sign",
+        "silu",
+        "sin",
+        "sinh",
+        "softplus",
+        "sqrt",
+        "tan",
+        "tanh",
+    ),
+}
+# what of Value's own is refused in a recording, by the core
+ERRORS = {"__init__", "_backward", "_local_grads", "_pull", "backward", "data", "grad", "local_gradients"}
+# what of Value's own tells of the graph, not of the number, and what only the classes of plain numbers have
+OTHERS = {"_children", "_op", "_prev", "label", "__getformat__", "__getnewargs__", "from_bytes", "fromhex"}
 # what does not tell the number
 KEEP = {
     *("__class__", "__del__", "__delattr__", "__dict__", "__dir__", "__doc__", "__getattribute__", "__init_subclass__"),
@@ -231,14 +257,29 @@ def real(self: Value) -> Value:
 
 
 def imag(self: Value) -> float:
-    return 0.0
+    return 0.0 if _kind_of(self) is float else 0
+
+
+def numerator(self: Value) -> Value:
+    if _kind_of(self) is float:
+        raise AttributeError("'float' object has no attribute 'numerator'")
+    return self
+
+
+def denominator(self: Value) -> int:
+    if _kind_of(self) is float:
+        raise AttributeError("'float' object has no attribute 'denominator'")
+    return 1
+
+
+PROPERTIES = {"real": real, "imag": imag, "numerator": numerator, "denominator": denominator}
 
 
 def give() -> None:
     """Give Number its answers, and Outlived its errors."""
     for name, method in {**FOLLOWED, **GUARDS, **REFUSED}.items():
         setattr(Number, name, method)
-    for name, method in {"real": real, "imag": imag}.items():
+    for name, method in PROPERTIES.items():
         setattr(Number, name, property(method))
 
     def outlived(self: Value, *args: Any, **kwargs: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dis
 import math
+import operator
 import sys
 from numbers import Rational
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,19 @@ __all__ = ["Recorder"]
 
 COMPARISONS = ("<", "<=", "==", "!=", ">", ">=")  # in the order of Python's Py_LT ... Py_GE
 ROUNDING = frozenset(["floor", "ceil", "round", "trunc"])  # which Python calls with an argument, as numpy does
+
+EXACTLY: dict[str, Any] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "**": operator.pow,
+    "**n": operator.pow,
+    "%": operator.mod,
+    "//": operator.floordiv,
+    "/": operator.truediv,
+    "maximum": max,
+    "minimum": min,
+}
 
 answers.give()
 
@@ -101,14 +115,10 @@ class Recorder(Recording):
         self.guard(value, _peek(value))
         return int(_peek(value))
 
-    def too_large(self) -> None:
-        file, line = caller()
-        raise refusal(
-            OverflowError(
-                f"{file}:{line}: ints of 2**53 and more cannot be followed exactly in a recorded function: make the "
-                "number a float, or use tapegrad.to_int(v), which gives an int, guarded, that computes as Python's do"
-            )
-        )
+    def exactly(self, label: str, a: Any, b: Any) -> Any:
+        """An operation on ints whose result is too large to be followed: Python's own, and the operands are guards."""
+        operands = [to_int(x) if isinstance(x, Value) else int(x) for x in (a, b)]
+        return EXACTLY[label](*operands)
 
     def power_of_ints(self, x: Any, n: Any) -> Any:
         """x ** n: whether it is an int depends on the sign of n, which is a guard."""
@@ -145,8 +155,11 @@ class Recorder(Recording):
     def compare(self, v: Value, other: Any, op: int) -> Any:
         """v < other and so on, for the operators."""
         if not isinstance(other, Value):
-            if isinstance(other, int) and abs(other) >= EXACT and float(other) != other:
-                self.too_large()
+            if isinstance(other, int) and abs(other) >= EXACT and (abs(other) >= 2**1023 or float(other) != other):
+                file, line = caller()
+                raise refusal(
+                    TypeError(f"{file}:{line}: a recorded number is compared with {other!r}, which is no float")
+                )
             try:
                 made = Value(other)
             except (TypeError, OverflowError):
