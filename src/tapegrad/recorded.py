@@ -13,7 +13,7 @@ import tapegrad.engine
 from tapegrad import structure
 from tapegrad.programs import MAX_BYTES, OFTEN, Entry, Family, inlined
 from tapegrad.recording import caller, current
-from tapegrad.structure import Setting, flatten, nested, numbers_in, unflatten
+from tapegrad.structure import NUMBER, Setting, flatten, nested, numbers_in, unflatten
 from tapegrad.value import Value
 from tapegrad.watching import changed, watched
 
@@ -108,10 +108,12 @@ class Recorded:
         leaves: list[Any] = []
         specs: list[Spec] = []
         for position, arg in enumerate(args):
-            if is_bare_int(arg) and not self.is_input(position, len(args)):
-                specs.append(("setting", Setting(arg)))
-            else:
-                specs.append(flatten(arg, leaves, self.is_input(position, len(args))))
+            if type(arg) is float:  # for short
+                leaves.append(arg)
+                specs.append(NUMBER)
+                continue
+            plain = self.is_input(position, len(args))
+            specs.append(("setting", Setting(arg)) if not plain and is_bare_int(arg) else flatten(arg, leaves, plain))
         named: list[Spec] = []
         for arg in kwargs.values():
             named.append(("setting", Setting(arg)) if is_bare_int(arg) else flatten(arg, leaves))
@@ -119,8 +121,9 @@ class Recorded:
 
     def family(self, spec: Spec) -> Family:
         family = self.families.get(spec)
-        why = "the shapes and settings among its arguments keep being others (settings are told apart by ==)"
-        if family is not None:
+        if family is None:
+            why = "the shapes and settings among its arguments keep being others (settings are told apart by ==)"
+        else:
             name = changed(family.watches) if family.watches else None
             if name is None:
                 if self.anew:

@@ -45,6 +45,9 @@ def flatten(tree: Any, out: list[Any], plain: bool = False, setting: Callable[[A
     if kind is float:
         out.append(tree)
         return NUMBER
+    if kind is np.ndarray and tree.dtype.kind == "f":
+        out.append(tree.ravel())
+        return ("array", tree.shape)
     if isinstance(tree, Value):
         out.append(tree)
         if plain or kind is not Number:
@@ -233,6 +236,8 @@ def _nested(spec: Spec, out: Any, at: int) -> tuple[Any, int]:
         return out.item(at), at + 1
     if kind == "array":
         shape = spec[1]
+        if len(shape) == 1 and len(spec) == 2:  # for short
+            return out[at : at + shape[0]], at + shape[0]
         end = at + (shape[0] if len(shape) == 1 else math.prod(shape))
         part = out[at:end]
         if len(spec) > 2:
@@ -248,7 +253,9 @@ def _nested(spec: Spec, out: Any, at: int) -> tuple[Any, int]:
     for s in spec[1]:
         item, at = _nested(s, out, at)
         items.append(item)
-    return containers.put_together(spec, items), at
+    if kind == "list":
+        return items, at
+    return (tuple(items) if spec[2] is tuple else containers.put_together(spec, items)), at
 
 
 def of_values(shape: tuple[int, ...], numbers: Iterator[Any]) -> Any:
