@@ -544,7 +544,7 @@ cdef class Tape:
                     self.kind[i] |= LEAKED
         for i in range(max(r.start if self.recordings else self.first_recorded, 1), self.size):
             self.kind[i] &= ~<int>RECORDED  # what others have made is found again
-            if self.outlive != NULL and self.handle[i] != NULL:
+            if self.outlive != NULL and living(self, i) != NULL:
                 s = self.owner(i)
                 if s == NULL or s.thread == r.thread or not self.recordings:
                     self.outlive(self.handle[i])
