@@ -979,7 +979,7 @@ cdef int visit(Graph g, int32_t root, int32_t start, int32_t *place, dict older,
 
 cdef inline bint is_power_of_two(double x) noexcept:
     """Whether x is one, or the negative of one, and 1 / x is no denormal."""
-    cdef int exponent
+    cdef int exponent = 0
     return fabs(frexp(x, &exponent)) == 0.5 and -1000 < exponent < 1000
 
 

@@ -1,5 +1,8 @@
 """The recorder: what a function does while it runs on Numbers, and what Python has decided by them."""
 
+# pyright: reportUnknownMemberType=false
+# (the functions of the module operator are known in part only)
+
 from __future__ import annotations
 
 import dis
