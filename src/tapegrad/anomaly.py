@@ -48,7 +48,11 @@ class Lines:
             return None
         if event == "line" or event == "call":
             self.note(file, frame.f_lineno)
-        elif event == "return" and frame.f_back is not None and not frame.f_back.f_code.co_filename.startswith((HERE, NUMPY)):
+        elif (
+            event == "return"
+            and frame.f_back is not None
+            and not frame.f_back.f_code.co_filename.startswith((HERE, NUMPY))
+        ):
             self.note(frame.f_back.f_code.co_filename, frame.f_back.f_lineno)
         return self.trace
 

@@ -114,7 +114,7 @@ class Batch:
         specs: list[Spec] = []
         for position, (arg, axis) in enumerate(zip(args, axes, strict=True)):
             specs.append(self.take(arg, axis, f"argument {position}", not inner.is_input(position, len(args))))
-        named = [self.take(arg, named_axis(arg, name), name, True) for name, arg in kwargs.items()]
+        named = [self.take(arg, named_axis(arg), name, True) for name, arg in kwargs.items()]
         if self.n is None:
             raise ValueError("vmap: no argument is mapped: in_axes names none")
         self.spec: Spec = ("tuple", (("tuple", tuple(specs), tuple), ("dict", tuple(named), tuple(kwargs))), tuple)
@@ -251,14 +251,9 @@ def shape_of(x: Any) -> tuple[int, ...] | None:
     return (len(items), *(shapes.pop() or () if shapes else ()))
 
 
-def named_axis(arg: Any, name: str) -> int | None:
-    """A keyword argument is mapped along its first axis, unless it is no number and no container."""
-    if isinstance(arg, (int, float, np.number)) and not isinstance(arg, bool):
-        raise ValueError(
-            f"vmap: the keyword argument {name} is one number, and those are mapped along their first axis: give it by "
-            "position, with None in in_axes, or bind it with functools.partial"
-        )
-    is_mapped = isinstance(arg, np.ndarray) or containers.taken_apart(arg) is not None or hasattr(arg, "__array__")
+def named_axis(arg: Any) -> int | None:
+    """A keyword argument is mapped along its first axis, if it is an array or a container."""
+    is_mapped = containers.taken_apart(arg) is not None or bool(getattr(arg, "shape", ()))
     return 0 if is_mapped else None
 
 
@@ -302,7 +297,7 @@ class VMap(Recorded):
             raise ValueError(f"threads must be a positive int or None, not {threads!r}")
         if reduce is not None and out_axes != 0:
             raise ValueError("out_axes is for results that are stacked: with reduce there is no axis of samples")
-        if in_axes is not None and (not isinstance(in_axes, (int, list, tuple)) or isinstance(in_axes, bool)):
+        if not isinstance(in_axes, (int, list, tuple)) or isinstance(in_axes, bool):
             raise TypeError(
                 f"in_axes must be an int, or a sequence with an int or None for each argument, not {in_axes!r}"
             )
@@ -327,7 +322,7 @@ class VMap(Recorded):
         return {**super().state(), **own}
 
     def axes_of(self, count: int) -> tuple[Any, ...]:
-        if self.in_axes is None or isinstance(self.in_axes, int):
+        if isinstance(self.in_axes, int):
             return (self.in_axes,) * count
         if len(self.in_axes) != count:
             raise ValueError(f"in_axes is for {len(self.in_axes)} arguments, and there are {count}")
@@ -362,7 +357,7 @@ class VMap(Recorded):
         axes = self.axes_of(len(args))
         lengths: list[int] = []
         moved = [samples_first(arg, axis, lengths) for arg, axis in zip(args, axes, strict=True)]
-        named_axes = {name: named_axis(arg, name) for name, arg in kwargs.items()}
+        named_axes = {name: named_axis(arg) for name, arg in kwargs.items()}
         named = {name: samples_first(arg, named_axes[name], lengths) for name, arg in kwargs.items()}
         if not lengths:
             raise ValueError("vmap: no argument is mapped: in_axes names none")
@@ -587,7 +582,9 @@ class VMap(Recorded):
         family = inner.family(batch.spec)
         picked, nested = inner.chosen(batch.spec)
         own = [k in batch.columns for k in picked]
-        spec, out = self.execute(family, batch, lambda entry: [False] * (len(entry.nodes) - len(picked)) + own, of.check_finite)
+        spec, out = self.execute(
+            family, batch, lambda entry: [False] * (len(entry.nodes) - len(picked)) + own, of.check_finite
+        )
         if self.reduce == "mean":
             out = [x / batch.n if batch.n else x * math.nan for x in out]
         first = spec[1][0]
@@ -778,9 +775,13 @@ def plain(tree: Any) -> Any:
     leaves: list[Any] = []
     spec = flatten(tree, leaves, True)
     x, _ = numbers_in([_peek(leaf) if isinstance(leaf, Value) else leaf for leaf in leaves])
-    return spec, iter(x.tolist()), lambda shape, numbers: np.array(
-        [_peek(v) if isinstance(v, Value) else v for v in itertools.islice(numbers, math.prod(shape))], dtype=float
-    ).reshape(shape)
+    return (
+        spec,
+        iter(x.tolist()),
+        lambda shape, numbers: np.array(
+            [_peek(v) if isinstance(v, Value) else v for v in itertools.islice(numbers, math.prod(shape))], dtype=float
+        ).reshape(shape),
+    )
 
 
 def collect(tree: Any, leaves: list[Any]) -> None:
@@ -806,8 +807,8 @@ def vmap(
     """f for every sample of a batch: recorded for one, run for all in vector lanes and threads.
 
     in_axes   for each argument the axis along which the samples lie, or None where all share it; nested as the
-              argument, where that is nested; one int for all. Keyword arguments are mapped along their first axis;
-              what is no number and no container, a string say, all share
+              argument, where that is nested; one int for all. Keyword arguments are mapped along their first axis
+              where they are arrays or containers; one number, or a string, all share
     reduce    "sum" or "mean" over the samples; None stacks the results along a first axis
     threads   how many; None takes as many as there are cores. The result is the same to the bit.
     exact     use the scalar math library, for the bits of single points; the vector math library is off by up to 4

@@ -43,7 +43,7 @@ class Derivative(Recorded):
         numbers = numbered(argnums)
         if len(set(numbers)) < len(numbers):
             raise ValueError(f"argnums names an argument twice: {argnums!r}")
-        self.argnums: int | tuple[int, ...] = numbers[0] if hasattr(argnums, "__index__") else numbers
+        self.argnums: int | tuple[int, ...] = numbers[0] if is_one(argnums) else numbers
         self.numbers = numbers
         self.has_aux = has_aux
 
@@ -94,12 +94,17 @@ class Derivative(Recorded):
 def numbered(argnums: Any) -> tuple[int, ...]:
     """The numbers of arguments, as a user gives them."""
     try:
-        numbers = (index(argnums),) if hasattr(argnums, "__index__") else tuple([index(k) for k in argnums])
+        numbers = (index(argnums),) if is_one(argnums) else tuple([index(k) for k in argnums])
     except TypeError:
         numbers = ()
     if not numbers:
         raise TypeError(f"argnums must be an int or a sequence of ints, not {argnums!r}")
     return numbers
+
+
+def is_one(argnums: Any) -> bool:
+    """Whether this is one number, an array of no dimension among them."""
+    return hasattr(argnums, "__index__") and not getattr(argnums, "shape", ())
 
 
 def described(spec: Spec) -> str:
@@ -283,9 +288,7 @@ class Jacobian(Derivative):
         jacobian = laid_out(made.T if forward else made, value_spec, by)
         return (jacobian, nested(aux_spec, out[rows:])) if self.has_aux else jacobian
 
-    def along(
-        self, graph: Graph, inputs: list[int], nodes: list[int], spec: Spec, out: Spec
-    ) -> tuple[list[int], Spec]:
+    def along(self, graph: Graph, inputs: list[int], nodes: list[int], spec: Spec, out: Spec) -> tuple[list[int], Spec]:
         """The sum of its columns, or of its rows: in which a nan or inf of it is found."""
         value, value_spec, aux, _ = self.split(nodes, out)
         picked, by_spec = self.chosen(spec)
@@ -615,9 +618,7 @@ def jacobian(
     return Jacobian(f, argnums, has_aux, mode, **options)
 
 
-def hessian(
-    f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, **options: Any
-) -> Hessian:
+def hessian(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, **options: Any) -> Hessian:
     """The second derivatives of f, which returns one number: the Jacobian of its gradient, forward over reverse.
     (Hessian, aux) where f returns (number, aux) and `has_aux` says so.
 
@@ -690,5 +691,7 @@ def _product(cls: Any, f: Any, has_aux: bool) -> Any:
         return cls(f, has_aux)
     made = f.products.get((cls, has_aux))
     if made is None:
-        made = f.products.setdefault((cls, has_aux), cls(f, has_aux, max_programs=f.max_programs, max_bytes=f.max_bytes))
+        made = f.products.setdefault(
+            (cls, has_aux), cls(f, has_aux, max_programs=f.max_programs, max_bytes=f.max_bytes)
+        )
     return made
