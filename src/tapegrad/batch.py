@@ -241,7 +241,8 @@ def is_array_of_arrays(tree: Any, *more: type) -> bool:
 def shape_of(x: Any) -> tuple[int, ...] | None:
     """The shape of an array or of lists of them; None if it has none."""
     if isinstance(x, np.ndarray):
-        return x.shape
+        shape: tuple[int, ...] = x.shape
+        return shape
     if not isinstance(x, (list, tuple)):
         return ()
     items: Any = x

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -104,7 +105,7 @@ def check_grad(
             return np.full(len(reverse), np.nan)
 
     for k in range(len(x)):
-        difference[:, k] = _difference(lambda t, k=k: along(k, t), float(x[k]), eps)
+        difference[:, k] = _difference(functools.partial(along, k), float(x[k]), eps)
     modes = _off(reverse, forward, 1e-9, 1e-9)
     errors = np.maximum(modes, _off(reverse, difference, rtol, atol))
     row, column = np.unravel_index(np.argmax(errors), errors.shape)

@@ -59,7 +59,7 @@ class Recorded:
         self.said: bool = False
         self.max_programs = max_programs
         own = recorded_in(f)
-        self.check_finite = check_finite or (own is not None and own.check_finite)
+        self.check_finite: bool = check_finite or (own is not None and own.check_finite)
         self.families: dict[Spec, Family] = {}
         self.products: dict[Any, Recorded] = {}  # what jvp and vjp make of it
         functools.update_wrapper(self, f, updated=())

@@ -9,7 +9,7 @@ is not differentiated by, is a setting: it is handed to the function as it is, a
 from __future__ import annotations
 
 from operator import index
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
@@ -74,13 +74,7 @@ class Derivative(Recorded):
 
     def split(self, nodes: list[int], out: Spec) -> tuple[list[int], Spec, list[int], Spec]:
         """The value and what comes with it, where the function returns (value, aux)."""
-        if not self.has_aux:
-            return nodes, out, [], ("tuple", (), tuple)
-        if out[0] != "tuple" or len(out[1]) != 2:
-            raise TypeError("with has_aux the function must return a pair (value, aux)")
-        value, aux = out[1]
-        n = size(value)
-        return nodes[:n], value, nodes[n:], aux
+        return split(self.has_aux, nodes, out)
 
     def scalar(self, nodes: list[int], out: Spec) -> int:
         if out[0] not in ("number", "int", "bool") and out[:2] != ("array", ()):
@@ -89,6 +83,17 @@ class Derivative(Recorded):
                 "Use jacobian, or return (value, aux) and say has_aux=True"
             )
         return nodes[0]
+
+
+def split(has_aux: bool, nodes: list[int], out: Spec) -> tuple[list[int], Spec, list[int], Spec]:
+    """The value and what comes with it, if the function returns (value, aux): their nodes and specs."""
+    if not has_aux:
+        return nodes, out, [], ("tuple", (), tuple)
+    if out[0] != "tuple" or len(out[1]) != 2:
+        raise TypeError("with has_aux the function must return a pair (value, aux)")
+    value, aux = out[1]
+    n = size(value)
+    return nodes[:n], value, nodes[n:], aux
 
 
 def numbered(argnums: Any) -> tuple[int, ...]:
@@ -399,8 +404,6 @@ class OfPrimals(Recorded):
     def is_input(self, position: int, count: int) -> bool:
         return True
 
-    split = Derivative.split
-
 
 class Pushforward(OfPrimals):
     """Of (primals, tangents): the function's result at the primals and its derivative along the tangents."""
@@ -413,7 +416,7 @@ class Pushforward(OfPrimals):
         primals, tangents = spec[1][0][1]
         n = size(primals)
         along = matched(primals, tangents, inputs[n : n + size(tangents)], "tangents must be nested as primals are")
-        value, value_spec, aux, aux_spec = self.split(nodes, out)
+        value, value_spec, aux, aux_spec = split(self.has_aux, nodes, out)
         made = graph.forward(inputs[:n], along, value)
         specs = (value_spec, floats(value_spec), *((aux_spec,) if self.has_aux else ()))
         return value + made + aux, ("tuple", specs, tuple)
@@ -429,7 +432,7 @@ class Pullback(OfPrimals):
     ) -> tuple[list[int], Spec]:
         primals, cotangents = spec[1][0][1]
         n = size(primals)
-        value, value_spec, _, _ = self.split(nodes, out)
+        value, value_spec, _, _ = split(self.has_aux, nodes, out)
         given = matched(value_spec, cotangents, inputs[n : n + size(cotangents)], COTANGENTS)
         return graph.reverse(value, given, inputs[:n]), floats(primals)
 
@@ -442,8 +445,6 @@ class Pulled(Recorded):
     def __init__(self, f: Callable[..., Any], has_aux: bool = False, **options: Any) -> None:
         super().__init__(f, **options)
         self.has_aux = has_aux
-
-    split = Derivative.split
 
     def is_input(self, position: int, count: int) -> bool:
         return True
@@ -463,7 +464,7 @@ class Pulled(Recorded):
         def back(cotangents: Any) -> Any:
             leaves: list[Any] = []
             have = flatten(cotangents, leaves, True)
-            nodes, want, _, _ = self.split(entry.nodes, entry.spec)
+            nodes, want, _, _ = split(self.has_aux, entry.nodes, entry.spec)
             given, others = numbers_in(leaves)
             places = matched(want, have, list(range(len(given))), COTANGENTS)
             product_entry = pulled(entry, nodes, size(spec))
@@ -643,6 +644,14 @@ def hvp(
     return HessianProduct(f, argnums, has_aux, **options)
 
 
+@overload
+def jvp(
+    f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: Literal[False] = False
+) -> tuple[Any, Any]: ...
+@overload
+def jvp(
+    f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: Literal[True]
+) -> tuple[Any, Any, Any]: ...
 def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False) -> Any:
     """(f(*primals), its derivative along the tangents), in forward mode; (value, derivative, aux) where f returns
     (value, aux) and `has_aux` says so. Tangents are nested as primals are.
@@ -656,6 +665,14 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], 
     return _product(Pushforward, f, has_aux)(tuple(primals), tuple(tangents))
 
 
+@overload
+def vjp(
+    f: Callable[..., Any], *primals: Any, has_aux: Literal[False] = False
+) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]: ...
+@overload
+def vjp(
+    f: Callable[..., Any], *primals: Any, has_aux: Literal[True]
+) -> tuple[Any, Callable[[Any], tuple[Any, ...]], Any]: ...
 def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     """(f(*primals), function): the function takes cotangents, nested as the result, to the product with the Jacobian,
     a tuple with an item for each of the primals. (value, function, aux) where f returns (value, aux) and `has_aux`
