@@ -438,6 +438,11 @@ def test_dot_of_a_matrix_is_refused():
                 f(np.ones(2))
 
 
+def test_dot_of_lists_of_lists_is_refused():
+    with pytest.raises(TypeError, match="dot takes two vectors"):
+        record(lambda w, x: dot(w, x))([[1.0, 2.0], [3.0, 4.0]], [1.0, 2.0])
+
+
 def test_dot_of_unequal_lengths():
     x = [Value(1.0), Value(2.0), Value(3.0)]
     assert dot(x, [1.0]).data == dot([1.0], x).data == dot(iter(x), iter([1.0])).data == 1.0  # as zip, in eager code

@@ -2062,6 +2062,8 @@ def dot(xs, ys, start=0):
         k += 1
         if private and same_add() and same_multiply() and accumulate_product(<Value>total, x, y):
             continue
+        if (type(x) is list or type(y) is list) and tape.recordings and tape.recorder() is not None:
+            raise TypeError("dot takes two vectors, and there are lists in these: use numpy.asarray(xs) @ ys")
         product = PyNumber_Multiply(x, y)
         if not isinstance(product, Value) and type(product) is not float:
             need_no_array(product)

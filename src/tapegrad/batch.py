@@ -240,11 +240,9 @@ def is_array_of_arrays(tree: Any, *more: type) -> bool:
 
 def shape_of(x: Any) -> tuple[int, ...] | None:
     """The shape of an array or of lists of them; None if it has none."""
-    if isinstance(x, np.ndarray):
-        shape: tuple[int, ...] = x.shape
-        return shape
     if not isinstance(x, (list, tuple)):
-        return ()
+        shape: tuple[int, ...] = np.shape(x)
+        return shape
     items: Any = x
     shapes = {shape_of(y) for y in items}
     if len(shapes) > 1 or None in shapes:
@@ -760,7 +758,7 @@ def moved_to(tree: Any, axes: Any) -> Any:
 
 
 def shared_by_all(array: Any) -> Any:
-    if not isinstance(array, np.ndarray):
+    if not getattr(array, "shape", ()):
         return array
     if not len(array):
         raise ValueError("out_axes is None, and an empty batch has no result that all samples share")
