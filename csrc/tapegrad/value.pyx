@@ -2078,13 +2078,15 @@ def dot(xs, ys, start=0):
 cdef int need_vector(object xs) except -1:
     """Raise a TypeError if this is an array, and not of one dimension."""
     if type(xs) is not list and type(xs) is not tuple and getattr(xs, "ndim", 1) != 1:
-        raise TypeError(f"dot takes two vectors, and this is an array of shape {getattr(xs, 'shape', None)}: use xs @ ys")
+        shape = getattr(xs, "shape", None)
+        raise TypeError(f"dot takes two vectors, and this is an array of shape {shape}: use xs @ ys")
     return 0
 
 
 cdef int need_no_array(object product) except -1:
-    if getattr(product, "shape", ()):
-        raise TypeError(f"dot takes two vectors, and these are of arrays of shape {getattr(product, 'shape', None)}: use xs @ ys")
+    shape = getattr(product, "shape", ())
+    if shape:
+        raise TypeError(f"dot takes two vectors, and these are of arrays of shape {shape}: use xs @ ys")
     return 0
 
 
