@@ -437,7 +437,7 @@ X = np.arange(4.0)
         (lambda: vmap(f)(X, 1.0), ValueError, "no axis 0"),
         (lambda: vmap(f, (0, None, 0))(X, X), ValueError, "in_axes is for 3 arguments"),
         (lambda: vmap(f, (None, None))(1.0, 2.0), ValueError, "no argument is mapped"),
-        (lambda: vmap(f)(X[:0], X[:0]), ValueError, "empty batch"),
+        (lambda: vmap(f)(X[:0], X), ValueError, "argument 1 has 4 samples, an argument before it 0"),
         (lambda: vmap(f)(X + 1j, X), TypeError, "complex128"),
         (lambda: vmap(f)(np.array(["a", "b"]), X[:2]), TypeError, "real numbers"),
         (lambda: vmap(f)(X.astype(object), X), TypeError, "object"),

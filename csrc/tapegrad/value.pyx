@@ -2030,16 +2030,18 @@ def prod(iterable, start=1):
 
 def dot(xs, ys, start=0):
     """The graph of `for x, y in zip(xs, ys): start = start + x * y`, built in one go: same nodes, same bits. As with zip,
-    the shorter one ends it.
+    the shorter one ends it; in a recorded function a shorter one is an error. A matrix is one, too: use @.
 
     >>> dot([Value(1.0), Value(2.0)], [3.0, 4.0])
     Value(data=11.0, grad=0)
     """
-    cdef bint private = False
+    cdef bint private = False, uneven = False      # uneven: there is an x and no y
     cdef Py_ssize_t k = 0
     cdef object total = start
     cdef bint is_list_x = type(xs) is list, is_tuple_x = type(xs) is tuple
     cdef bint is_list_y = type(ys) is list, is_tuple_y = type(ys) is tuple
+    need_vector(xs)
+    need_vector(ys)
     if not is_list_x and not is_tuple_x:
         xs = iter(xs)
     if not is_list_y and not is_tuple_y:
@@ -2059,23 +2061,57 @@ def dot(xs, ys, start=0):
                 break
         if is_list_y:
             if k >= len(<list>ys):
+                uneven = True
                 break
             y = (<list>ys)[k]
         elif is_tuple_y:
             if k >= len(<tuple>ys):
+                uneven = True
                 break
             y = (<tuple>ys)[k]
         else:
             y = next(ys, END)
             if y is END:
+                uneven = True
                 break
         k += 1
         if private and same_add() and same_multiply() and accumulate_product(<Value>total, x, y):
             continue
+        if (type(x) is list or type(y) is list) and tape.recordings and tape.recorder() is not None:
+            raise TypeError("dot takes two vectors, and there are lists in these: use numpy.asarray(xs) @ ys")
         product = PyNumber_Multiply(x, y)
+        if not isinstance(product, Value) and type(product) is not float:
+            need_no_array(product)
         private = same_add() and type(product) is Value and only_ours(total, product)
         total = PyNumber_Add(total, product)
+    if tape.recordings and tape.recorder() is not None:
+        if uneven or has_more(xs if is_list_x or is_tuple_x else None, k) or has_more(ys, k):
+            raise ValueError(f"dot: in a recorded function both vectors must be of one length, and one ends after {k}")
     return total
+
+
+cdef int need_vector(object xs) except -1:
+    """Raise a TypeError if this is an array, and not of one dimension."""
+    if type(xs) is not list and type(xs) is not tuple and getattr(xs, "ndim", 1) != 1:
+        shape = getattr(xs, "shape", None)
+        raise TypeError(f"dot takes two vectors, and this is an array of shape {shape}: use xs @ ys")
+    return 0
+
+
+cdef int need_no_array(object product) except -1:
+    shape = getattr(product, "shape", ())
+    if shape:
+        raise TypeError(f"dot takes two vectors, and these are of arrays of shape {shape}: use xs @ ys")
+    return 0
+
+
+cdef bint has_more(object xs, Py_ssize_t k) except -1:
+    """Whether there is more in it than k; an iterator has given k."""
+    if xs is None:
+        return False
+    if type(xs) is list or type(xs) is tuple:
+        return len(xs) > k
+    return next(xs, END) is not END
 
 
 cdef object END = object()

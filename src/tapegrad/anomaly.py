@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import bisect
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tapegrad.program import OPERATIONS
-from tapegrad.recording import HERE
+from tapegrad.recording import HERE, caller
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from tapegrad.recorder import Recorder
 
 __all__ = ["Lines", "report"]
+
+NUMPY = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
 
 
 class Lines:
@@ -33,6 +36,7 @@ class Lines:
 
     def start(self, recorder: Recorder) -> None:
         self.before: Any = sys.gettrace()
+        self.note(*caller())
         sys.settrace(self.trace)
 
     def stop(self) -> None:
@@ -40,11 +44,15 @@ class Lines:
 
     def trace(self, frame: FrameType, event: str, arg: object) -> Any:
         file = frame.f_code.co_filename
-        if file.startswith(HERE):
+        if file.startswith((HERE, NUMPY)):
             return None
         if event == "line" or event == "call":
             self.note(file, frame.f_lineno)
-        elif event == "return" and frame.f_back is not None and not frame.f_back.f_code.co_filename.startswith(HERE):
+        elif (
+            event == "return"
+            and frame.f_back is not None
+            and not frame.f_back.f_code.co_filename.startswith((HERE, NUMPY))
+        ):
             self.note(frame.f_back.f_code.co_filename, frame.f_back.f_lineno)
         return self.trace
 

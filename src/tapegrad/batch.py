@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import math
 import os
 import threading
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from tapegrad.programs import TRIES
 from tapegrad.recorded import Recorded
 from tapegrad.recording import current
 from tapegrad.structure import NUMBER, blocks, flatten, map_spec, numbers_in, size, unflatten
-from tapegrad.value import Value
+from tapegrad.value import Value, _peek
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -113,11 +114,9 @@ class Batch:
         specs: list[Spec] = []
         for position, (arg, axis) in enumerate(zip(args, axes, strict=True)):
             specs.append(self.take(arg, axis, f"argument {position}", not inner.is_input(position, len(args))))
-        named = [self.take(arg, None, name, True) for name, arg in kwargs.items()]
+        named = [self.take(arg, named_axis(arg), name, True) for name, arg in kwargs.items()]
         if self.n is None:
             raise ValueError("vmap: no argument is mapped: in_axes names none")
-        if self.n == 0:
-            raise ValueError("vmap: an empty batch; there must be one sample at least")
         self.spec: Spec = ("tuple", (("tuple", tuple(specs), tuple), ("dict", tuple(named), tuple(kwargs))), tuple)
         self.x: Any
         self.values: dict[int, Value]
@@ -133,8 +132,11 @@ class Batch:
             if len(self.leaves) == before and spec[0] == "setting" and isinstance(arg, np.ndarray):
                 raise TypeError(f"vmap: {name} is no argument to compute with")
             return spec
-        if isinstance(arg, (list, tuple)) and not isinstance(axis, (list, tuple)) and only_numbers(arg):
-            arg = np.asarray(arg, dtype=np.float64)
+        if isinstance(arg, (list, tuple)) and not isinstance(axis, (list, tuple)):
+            if only_numbers(arg):
+                arg = np.asarray(arg, dtype=np.float64)
+            elif is_array_of_arrays(arg):
+                arg = np.stack([np.asarray(x) for x in arg])
         if isinstance(arg, (list, tuple, dict)):
             return self.take_nested(arg, axis, name)
         array = np.asarray(arg)
@@ -184,8 +186,11 @@ def samples_first(arg: Any, axis: Any, lengths: list[int]) -> Any:
     """The argument with its samples along the first axis of all mapped arrays; how many goes into `lengths`."""
     if axis is None:
         return arg
-    if isinstance(arg, (list, tuple)) and not isinstance(axis, (list, tuple)) and only_numbers(arg, Value):
-        arg = np.asarray(arg, dtype=object)
+    if isinstance(arg, (list, tuple)) and not isinstance(axis, (list, tuple)):
+        if only_numbers(arg, Value):
+            arg = np.asarray(arg, dtype=object)
+        elif is_array_of_arrays(arg, Value):
+            arg = np.stack([np.asarray(x, dtype=object) for x in arg])
     if isinstance(arg, dict):
         return {key: samples_first(x, inner_axis(axis, key), lengths) for key, x in arg.items()}
     if isinstance(arg, (list, tuple)):
@@ -222,6 +227,35 @@ def only_numbers(tree: Any, *more: type) -> bool:
     return isinstance(tree, (int, float, np.number, *more))
 
 
+def is_array_of_arrays(tree: Any, *more: type) -> bool:
+    """Whether this is a list of arrays, or of such lists or lists of numbers, all of one shape: another way to write
+    the array of them."""
+    if not isinstance(tree, list) or not tree:
+        return False
+    items: list[Any] = tree
+    if not all(isinstance(x, np.ndarray) or only_numbers(x, *more) or is_array_of_arrays(x, *more) for x in items):
+        return False
+    return len({shape_of(x) for x in items}) == 1
+
+
+def shape_of(x: Any) -> tuple[int, ...] | None:
+    """The shape of an array or of lists of them; None if it has none."""
+    if not isinstance(x, (list, tuple)):
+        shape: tuple[int, ...] = np.shape(x)
+        return shape
+    items: Any = x
+    shapes = {shape_of(y) for y in items}
+    if len(shapes) > 1 or None in shapes:
+        return None
+    return (len(items), *(shapes.pop() or () if shapes else ()))
+
+
+def named_axis(arg: Any) -> int | None:
+    """A keyword argument is mapped along its first axis, if it is an array or a container."""
+    is_mapped = containers.taken_apart(arg) is not None or bool(getattr(arg, "shape", ()))
+    return 0 if is_mapped else None
+
+
 def in_order(first: int, end: int, found: dict[int, tuple[Entry, list[Any]]]) -> Iterator[tuple[int, int, Entry, Any]]:
     """The entries and the samples that go their way, by the first of these."""
     merged = [(entry, np.sort(np.concatenate(parts))) for entry, parts in found.values()]
@@ -252,6 +286,7 @@ class VMap(Recorded):
         threads: int | None = None,
         exact: bool = False,
         progress: Progress | None = None,
+        out_axes: Any = 0,
         **options: Any,
     ) -> None:
         super().__init__(f, **options)
@@ -259,25 +294,30 @@ class VMap(Recorded):
             raise ValueError(f"reduce must be None, 'sum' or 'mean', not {reduce!r}")
         if threads is not None and (not isinstance(threads, int) or threads < 1):
             raise ValueError(f"threads must be a positive int or None, not {threads!r}")
+        if reduce is not None and out_axes != 0:
+            raise ValueError("out_axes is for results that are stacked: with reduce there is no axis of samples")
         if not isinstance(in_axes, (int, list, tuple)) or isinstance(in_axes, bool):
             raise TypeError(
                 f"in_axes must be an int, or a sequence with an int or None for each argument, not {in_axes!r}"
             )
         self.in_axes: Any = in_axes
+        self.out_axes: Any = out_axes
         self.reduce: str | None = reduce
         self.threads: int | None = threads
         self.exact: bool = exact
         self.progress: Progress | None = progress
         self.inner: Recorded = (
-            f
+            f.whole()
             if isinstance(f, Recorded) and not isinstance(f, VMap)
             else Recorded(f, self.max_programs, max_bytes=self.max_bytes)
         )
-        self.check_finite = self.check_finite or (isinstance(f, Recorded) and f.check_finite)
         self.gradients: dict[Any, Any] = {}
 
+    def behind(self) -> list[Recorded]:
+        return [*super().behind(), self.inner, *list(self.gradients.values())]
+
     def state(self) -> dict[str, Any]:
-        own = {name: getattr(self, name) for name in ("in_axes", "reduce", "threads", "exact", "progress")}
+        own = {name: getattr(self, name) for name in ("in_axes", "reduce", "threads", "exact", "progress", "out_axes")}
         return {**super().state(), **own}
 
     def axes_of(self, count: int) -> tuple[Any, ...]:
@@ -292,17 +332,23 @@ class VMap(Recorded):
             return self.unrolled(args, kwargs)
         batch = Batch(self, self.inner, args, kwargs)
         family = self.inner.family(batch.spec)
+        if not batch.n:
+            return self.moved_out(self.floats(family, batch))
         first = self.recorded_at(family, batch, 0)
         if batch.values or self.inner.gives_values(first):
-            return self.on_tape_batch(family, batch)
-        return self.floats(family, batch)
+            return self.moved_out(self.on_tape_batch(family, batch))
+        return self.moved_out(self.floats(family, batch))
+
+    def moved_out(self, result: Any) -> Any:
+        """The result with the samples on the axes that out_axes names."""
+        return result if type(self.out_axes) is int and self.out_axes == 0 else moved_to(result, self.out_axes)
 
     def floats(self, family: Family, batch: Batch) -> Any:
         """The result as numbers."""
         stacked = self.reduce is None
         spec, out = self.execute(family, batch, lambda entry: [stacked] * len(entry.nodes))
         if self.reduce == "mean":
-            out = [x / batch.n for x in out]
+            out = [x / batch.n if batch.n else x * math.nan for x in out]
         return assembled(spec, out, stacked, batch.n)
 
     def unrolled(self, args: Any, kwargs: Any) -> Any:
@@ -310,26 +356,56 @@ class VMap(Recorded):
         axes = self.axes_of(len(args))
         lengths: list[int] = []
         moved = [samples_first(arg, axis, lengths) for arg, axis in zip(args, axes, strict=True)]
-        if len(set(lengths)) != 1 or 0 in lengths:
+        named_axes = {name: named_axis(arg) for name, arg in kwargs.items()}
+        named = {name: samples_first(arg, named_axes[name], lengths) for name, arg in kwargs.items()}
+        if not lengths:
+            raise ValueError("vmap: no argument is mapped: in_axes names none")
+        if len(set(lengths)) != 1:
             raise ValueError(f"vmap: the mapped arguments have {sorted(set(lengths))} samples")
+        if not lengths[0]:
+            return self.floats_of_none(args, kwargs)
         spec: Spec = NUMBER
         results: list[list[Any]] = []
         for k in range(lengths[0]):
             leaves: list[Any] = []
             sample = [one_sample(arg, axis, k) for arg, axis in zip(moved, axes, strict=True)]
-            spec = flatten(self.inner(*sample, **kwargs), leaves)
+            own = {name: one_sample(arg, named_axes[name], k) for name, arg in named.items()}
+            spec = flatten(self.inner(*sample, **own), leaves)
             results.append([x for leaf in leaves for x in (leaf if isinstance(leaf, np.ndarray) else [leaf])])
         if self.reduce is not None:
             sums = [sum(numbers[1:], numbers[0]) for numbers in zip(*results, strict=True)]
+            sums = [x + 0.0 if letter != 102 else x for x, letter in zip(sums, structure.kinds(spec), strict=True)]
             if self.reduce == "mean":
                 sums = [x / len(results) for x in sums]
+            spec = map_spec(spec, lambda shape: NUMBER if shape is None else ("array", shape))
             return unflatten(spec, iter(sums), structure.of_values)
         columns = [[numbers[j] for numbers in results] for j in range(len(results[0]))]
         wide = map_spec(spec, lambda shape: ("array", (len(results), *(shape or ()))))
         ordered = [columns[j][k] for block in blocks(spec) for k in range(len(results)) for j in block]
-        return unflatten(wide, iter(ordered), structure.of_values)
+        return self.moved_out(unflatten(wide, iter(ordered), structure.of_values))
+
+    def floats_of_none(self, args: Any, kwargs: Any) -> Any:
+        """In a recording: the result of an empty batch, which is made of constants."""
+        given = structure.unflatten(*plain(args))
+        named = structure.unflatten(*plain(kwargs))
+        batch = Batch(self, self.inner, given, named)
+        return self.moved_out(self.floats(self.inner.family(batch.spec), batch))
 
     # ---- running ----
+
+    def entry_of_none(self, family: Family, batch: Batch) -> Entry:
+        """An entry to tell of an empty batch how results are nested: there is one, or the function is recorded at 1."""
+        if family.last is not None:
+            return family.last
+        x = batch.x.copy()
+        x[list(batch.columns)] = 1.0
+        try:
+            return family.record(x)
+        except Exception as error:
+            raise ValueError(
+                "vmap: an empty batch, and the shape of the result is not known: the function has not been called "
+                f"yet, and with ones for a sample it raises {type(error).__name__}: {error}"
+            ) from error
 
     def groups(self, family: Family, batch: Batch) -> Iterator[tuple[int, int, Entry, Any]]:
         """(first, end, entry, indices): the samples of a part of the batch that go one way; all of them if there is no
@@ -432,7 +508,11 @@ class VMap(Recorded):
             before += job.size
 
     def execute(
-        self, family: Family, batch: Batch, stacked_of: Callable[[Entry], list[bool]]
+        self,
+        family: Family,
+        batch: Batch,
+        stacked_of: Callable[[Entry], list[bool]],
+        of_finite: bool = False,
     ) -> tuple[Spec, list[Any]]:
         """The outputs: arrays of all samples where they are stacked, else sums; and how they are nested."""
         spec: Spec | None = None
@@ -451,15 +531,20 @@ class VMap(Recorded):
             return [x if is_stacked else None for x, is_stacked in zip(out, stacked, strict=True)]
 
         total: Any = 0.0
+        if not batch.n:
+            entry = self.entry_of_none(family, batch)
+            outs_of(entry)
+            assert spec is not None
+            return spec, [x if is_stacked else 0.0 for x, is_stacked in zip(out, stacked, strict=True)]
         for _, sums in self.results(family, batch, lambda entry: entry.program, outs_of):
             total = total + sums
         assert spec is not None
-        if self.check_finite:
-            self.check(family, batch, [x for x, s in zip(out, stacked, strict=True) if s], total)
+        if self.check_finite or of_finite:
+            self.check_batch(family, batch, [x for x, s in zip(out, stacked, strict=True) if s], total)
         rest = iter(np.asarray(total).tolist())
         return spec, [x if is_stacked else next(rest) for x, is_stacked in zip(out, stacked, strict=True)]
 
-    def check(self, family: Family, batch: Batch, columns: list[Any], total: Any) -> None:
+    def check_batch(self, family: Family, batch: Batch, columns: list[Any], total: Any) -> None:
         """Report the first sample with a result that is nan or inf."""
         bad = [np.flatnonzero(~np.isfinite(column)) for column in columns]
         found = [int(samples[0]) for samples in bad if len(samples)]
@@ -496,9 +581,11 @@ class VMap(Recorded):
         family = inner.family(batch.spec)
         picked, nested = inner.chosen(batch.spec)
         own = [k in batch.columns for k in picked]
-        spec, out = self.execute(family, batch, lambda entry: [False] * (len(entry.nodes) - len(picked)) + own)
+        spec, out = self.execute(
+            family, batch, lambda entry: [False] * (len(entry.nodes) - len(picked)) + own, of.check_finite
+        )
         if self.reduce == "mean":
-            out = [x / batch.n for x in out]
+            out = [x / batch.n if batch.n else x * math.nan for x in out]
         first = spec[1][0]
         count = len(out) - len(picked)
         gradient = assembled(nested, out[count:], own)
@@ -527,12 +614,16 @@ class VMap(Recorded):
                 entry, out = family.at(batch.sample(k), program_of)
                 wrt, children = children_of(entry)
                 count, spec = len(entry.nodes), entry.spec
+                if self.check_finite and not np.isfinite(out[:count]).all():
+                    self.report(family, batch.sample(k), k)
                 rows = out[count:].reshape(count, len(wrt)).tolist()
                 made.append([Value(out[j].item(), tuple(children), tuple(rows[j])) for j in range(count)])
             wide = map_spec(spec, lambda shape: ("array", (n, *(shape or ()))))
             ordered = [made[k][j] for block in blocks(spec) for k in range(n) for j in block]
             return unflatten(wide, iter(ordered), structure.of_values)
         spec, values, children, partials = self.reduced(family, batch, children_of)
+        if self.check_finite:
+            self.check_batch(family, batch, [], values)
         rows = partials.tolist()
         nodes = [Value(float(x), tuple(children), tuple(row)) for x, row in zip(values, rows, strict=True)]
         return unflatten(spec, iter(nodes), structure.of_values)
@@ -639,6 +730,59 @@ def moved_back(gradient: Any, nested: Spec, picked: list[int], batch: Batch) -> 
     return unflatten(spec, iter(leaves), structure.of_values)
 
 
+def moved_to(tree: Any, axes: Any) -> Any:
+    """The stacked results with the samples on these axes, which may be nested as the results are; None takes the one
+    result that all samples share."""
+    found = containers.taken_apart(tree)
+    if found is not None:
+        items, rest = found
+        if isinstance(axes, dict):
+            inner = [inner_axis(axes, name) for name in rest[1]]
+        elif isinstance(axes, (list, tuple)):
+            inner = list(axes)
+        else:
+            inner = [axes] * len(items)
+        if len(inner) != len(items):
+            raise ValueError(f"out_axes has {len(inner)} entries for {len(items)} results")
+        parts = [moved_to(x, axis) for x, axis in zip(items, inner, strict=True)]
+        return containers.put_together((rest[0], (), *rest[1:]), parts)
+    if axes is None:
+        return shared_by_all(tree)
+    if isinstance(axes, bool) or not isinstance(axes, int):
+        raise TypeError(f"out_axes must be an int or None, nested as the result is at most, not {axes!r}")
+    if not isinstance(tree, np.ndarray):
+        return tree
+    if not -tree.ndim <= axes < tree.ndim:
+        raise ValueError(f"out_axes names axis {axes}, and the stacked result has {tree.ndim} axes")
+    return np.moveaxis(tree, 0, axes)
+
+
+def shared_by_all(array: Any) -> Any:
+    if not getattr(array, "shape", ()):
+        return array
+    if not len(array):
+        raise ValueError("out_axes is None, and an empty batch has no result that all samples share")
+    if array.dtype == object:
+        raise TypeError("out_axes None is for results that are plain numbers: stack them, and take the first")
+    if not (np.array_equal(array, array[:1].repeat(len(array), axis=0), equal_nan=array.dtype.kind == "f")):
+        raise ValueError("out_axes is None for a result that is not the same for all samples")
+    return array[0] if array.ndim > 1 else array[0].item()
+
+
+def plain(tree: Any) -> Any:
+    """What `unflatten` makes the tree of again, with what numbers its Values have."""
+    leaves: list[Any] = []
+    spec = flatten(tree, leaves, True)
+    x, _ = numbers_in([_peek(leaf) if isinstance(leaf, Value) else leaf for leaf in leaves])
+    return (
+        spec,
+        iter(x.tolist()),
+        lambda shape, numbers: np.array(
+            [_peek(v) if isinstance(v, Value) else v for v in itertools.islice(numbers, math.prod(shape))], dtype=float
+        ).reshape(shape),
+    )
+
+
 def collect(tree: Any, leaves: list[Any]) -> None:
     found = containers.taken_apart(tree)
     if found is None:
@@ -656,18 +800,26 @@ def vmap(
     *,
     exact: bool = False,
     progress: Progress | None = None,
+    out_axes: Any = 0,
     **options: Any,
 ) -> VMap:
     """f for every sample of a batch: recorded for one, run for all in vector lanes and threads.
 
     in_axes   for each argument the axis along which the samples lie, or None where all share it; nested as the
-              argument, where that is nested; one int for all
+              argument, where that is nested; one int for all. Keyword arguments are mapped along their first axis
+              where they are arrays or containers; one number, or a string, all share
     reduce    "sum" or "mean" over the samples; None stacks the results along a first axis
     threads   how many; None takes as many as there are cores. The result is the same to the bit.
     exact     use the scalar math library, for the bits of single points; the vector math library is off by up to 4
               units in the last place, and several times as fast
     progress  called as progress(samples done, samples)
+    out_axes  the axis along which the results are stacked; nested as the result, where that is nested
     options   those of `record`, and so is what is noticed of changes of what f reads from elsewhere
+
+    A list of arrays of one shape is the array of them, with the samples along its first axis, as a list of numbers or
+    of lists is; a tuple, a dict and a list of arrays of several shapes are containers, in which each array is mapped.
+    Of an empty batch the results are empty, a sum is 0 and a mean nan; if f has not been called before, it is recorded
+    with ones for a sample, to know the shape.
 
     f may be a transformation: vmap(grad(f)). And grad(vmap(f, (None, 0), reduce="mean")) is the gradient of a mean.
 
@@ -677,4 +829,4 @@ def vmap(
     >>> value_and_grad(vmap(lambda w, x: (w * x) ** 2, (None, 0), reduce="mean"))(2.0, [1.0, 3.0])
     (20.0, 20.0)
     """
-    return VMap(f, in_axes, reduce, threads, exact, progress, **options)
+    return VMap(f, in_axes, reduce, threads, exact, progress, out_axes, **options)

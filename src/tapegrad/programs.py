@@ -82,6 +82,7 @@ class Entry:
         self.outcomes: tuple[float, ...] = tuple([outcome for _, outcome, _ in self.program.guards])
         self.path: list[Prefix] = []  # of the first 0, 1, 2, ... guards, if it is kept
         self.derived: dict[Any, Program] = {}
+        self.products: dict[str, Entry] = {}  # with vectors, which are inputs more
         self.lanes: dict[Any, Lanes] = {}
 
     def numbers(self, x: Any) -> Any:
@@ -115,7 +116,8 @@ class Entry:
         """About how much memory it takes."""
         steps = self.program.operations + sum([p.operations for p in list(self.derived.values())])
         steps += sum([lanes.operations for lanes in list(self.lanes.values())])
-        return NODE * self.graph.size + STEP * steps + GUARD * len(self.outcomes) + 4096
+        inner = sum([entry.nbytes for entry in list(self.products.values())])
+        return inner + NODE * self.graph.size + STEP * steps + GUARD * len(self.outcomes) + 4096
 
     def laid_out(self, program: Program, wide: bytes, guards: bool, exact: bool) -> Lanes:
         key = (id(program), wide, guards, exact)  # it is `program` or one of `derived`, and stays

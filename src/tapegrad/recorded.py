@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import math
+import sys
 import warnings
 from types import MethodType
 from typing import TYPE_CHECKING, Any
@@ -14,7 +16,7 @@ from tapegrad import structure
 from tapegrad.programs import MAX_BYTES, OFTEN, Entry, Family, inlined
 from tapegrad.recording import caller, current
 from tapegrad.structure import NUMBER, Setting, flatten, nested, numbers_in, unflatten
-from tapegrad.value import Value
+from tapegrad.value import Value, _apply, _peek
 from tapegrad.watching import changed, watched
 
 if TYPE_CHECKING:
@@ -56,8 +58,10 @@ class Recorded:
         self.anew: int = 0  # calls that made new families, less twice those that did not
         self.said: bool = False
         self.max_programs = max_programs
-        self.check_finite = check_finite
+        own = recorded_in(f)
+        self.check_finite: bool = check_finite or (own is not None and own.check_finite)
         self.families: dict[Spec, Family] = {}
+        self.products: dict[Any, Recorded] = {}  # what jvp and vjp make of it
         functools.update_wrapper(self, f, updated=())
 
     # what a transformation may define anew
@@ -80,11 +84,14 @@ class Recorded:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if current() is not None:
-            return inlined(self.call, self.derive, *self.taken_apart(args, kwargs))
+            result = inlined(self.call, self.derive, *self.taken_apart(args, kwargs))
+            if self.check_finite:
+                self.guard_finite(result, args, kwargs)
+            return result
         family, x, values = self.prepare(args, kwargs)
         entry, out = family.at(x, lambda entry: entry.program)
-        if self.check_finite and not np.isfinite(out).all():
-            self.report(family, x)
+        if self.check_finite:
+            self.check(family, x, out)
         if values or self.gives_values(entry):
             return self.on_tape(family, x, values)
         return nested(entry.spec, out)
@@ -131,12 +138,14 @@ class Recorded:
                 return family
             why = f"{name}, which it reads from outside, keeps changing: make it an argument"
             self.families.pop(spec, None)
-        name = f"{self.what}({getattr(self.f, '__name__', 'function')})"
+        name = self.title()
         new = Family(self.call, self.derive, spec, self.max_programs, name, self.max_bytes)
         settings = structure.settings_in(spec)
         for setting in settings:
             setting.keep()
         new.watches = watched(self.f, [setting.x for setting in settings if setting.ref is not None])
+        for key in [key for key in list(self.families) if any(s.is_gone() for s in structure.settings_in(key))]:
+            self.families.pop(key, None)
         family = self.families.setdefault(spec, new)
         if len(self.families) > self.max_programs:
             for oldest in list(self.families)[:1]:  # none, if another thread has cleared them
@@ -176,6 +185,32 @@ class Recorded:
             made.append(Value(numbers[k], tuple(children), partials))
         return unflatten(entry.spec, iter(made), structure.of_values)
 
+    def check(self, family: Family, x: Any, out: Any) -> None:
+        """Raise a FloatingPointError if a result is nan or inf."""
+        if not np.isfinite(out).all():
+            self.report(family, x)
+
+    def guard_finite(self, result: Any, args: Any, kwargs: Any) -> None:
+        """Check a result that is part of another recording: that it is finite is a guard."""
+        recorder = current()
+        leaves: list[Any] = []
+        flatten(result, leaves)
+        finite: Any = None
+        for leaf in leaves:
+            for v in leaf if isinstance(leaf, np.ndarray) else [leaf]:
+                if isinstance(v, Value):
+                    below = _apply("<", _apply("abs", v), Value(math.inf))
+                    finite = below if finite is None else _apply("and", finite, below)
+        if recorder is None or finite is None or recorder.truth(finite):
+            return
+        spec, given = self.taken_apart(args, kwargs)
+        numbers = [v for leaf in given for v in (leaf if isinstance(leaf, np.ndarray) else [leaf])]
+        x = np.array([_peek(v) if isinstance(v, Value) else float(v) for v in numbers])
+        self.report(Family(self.call, self.derive, spec, 1, self.title()), x)
+
+    def title(self) -> str:
+        return f"{self.what}({getattr(self.f, '__name__', 'function')})"
+
     def report(self, family: Family, x: Any, sample: int | None = None) -> None:
         from tapegrad.anomaly import report
 
@@ -190,18 +225,48 @@ class Recorded:
 
     @property
     def programs(self) -> list[Program]:
-        """The programs that there are."""
-        return [entry.program for family in list(self.families.values()) for entry in family.kept()]
+        """The programs that there are, of this and of all that stands behind it."""
+        return [
+            entry.program for one in self.all() for family in list(one.families.values()) for entry in family.kept()
+        ]
 
     def clear(self) -> None:
-        """Forget all programs; the next call records the function anew."""
-        self.families.clear()
-        self.anew = 0
+        """Forget all programs, of this and of all that stands behind it; the next call records the function anew."""
+        for one in self.all():
+            one.families.clear()
+            one.anew = 0
+
+    def whole(self) -> Recorded:
+        """The same, with everything that it computes in one program."""
+        return self
+
+    def behind(self) -> list[Recorded]:
+        """What recorded functions this one uses."""
+        own = recorded_in(self.f)
+        return [*list(self.products.values()), *([] if own is None else [own])]
+
+    def all(self) -> list[Recorded]:
+        """This one, what it uses, and what these use."""
+        found: dict[int, Recorded] = {}
+        todo: list[Recorded] = [self]
+        while todo:
+            one = todo.pop()
+            if id(one) not in found:
+                found[id(one)] = one
+                todo += one.behind()
+        return list(found.values())
 
     def __repr__(self) -> str:
         return f"tapegrad.{self.what}({self.f!r})"
 
     def __reduce__(self) -> Any:
+        """By its name, as functions are, where it has been put in the place of the function that it is of."""
+        found: Any = sys.modules.get(getattr(self, "__module__", ""))
+        qualname = getattr(self, "__qualname__", "")
+        for name in qualname.split("."):
+            found = getattr(found, name, None)
+        if found is self:
+            return qualname
         return _rebuilt, (type(self), self.state())
 
     def state(self) -> dict[str, Any]:
@@ -211,6 +276,16 @@ class Recorded:
             "check_finite": self.check_finite,
             "max_bytes": self.max_bytes,
         }
+
+
+def recorded_in(f: Any) -> Recorded | None:
+    """The recorded function that f is, or that it is a method or a part of."""
+    while not isinstance(f, Recorded):
+        inner = f.__func__ if isinstance(f, MethodType) else f.func if isinstance(f, functools.partial) else None
+        if inner is None:
+            return None
+        f = inner
+    return f
 
 
 def is_bare_int(x: Any) -> bool:

@@ -694,6 +694,12 @@ def prod(iterable, start=1):
 
 
 def dot(xs, ys, start=0):
+    for vector in (xs, ys):
+        if getattr(vector, "ndim", 1) != 1:
+            raise TypeError(f"dot takes two vectors, and this is an array of shape {vector.shape}: use xs @ ys")
     for x, y in zip(xs, ys, strict=False):
-        start = start + x * y
+        product = x * y
+        if getattr(product, "shape", ()):
+            raise TypeError(f"dot takes two vectors, and these are of arrays of shape {product.shape}: use xs @ ys")
+        start = start + product
     return start

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import copy
 import weakref
+from functools import partial
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
 __all__ = ["Setting"]
+
+FUNCTIONS = (type, FunctionType, MethodType, BuiltinFunctionType, partial)  # often made for one call: these are kept
 
 
 class Setting:
@@ -23,7 +27,7 @@ class Setting:
         self.content: Any = x
         if keep:
             return
-        if getattr(type(x), "__eq__", None) is object.__eq__ and not isinstance(x, type) and not callable(x):
+        if getattr(type(x), "__eq__", None) is object.__eq__ and not isinstance(x, FUNCTIONS):
             try:
                 self.ref = weakref.ref(x)
             except TypeError:
