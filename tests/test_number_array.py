@@ -9,6 +9,7 @@ import math
 import operator
 import pickle
 import re
+import sys
 import warnings
 
 import numpy as np
@@ -428,7 +429,7 @@ class Asked:
 
 def of_comparer(op):
     """What it says in the place of the package's own comparison, which is not a frame of the program."""
-    return asked_by_numpy(op, 4)
+    return asked_by_numpy(op, sys._getframe(3))
 
 
 def asked(f):

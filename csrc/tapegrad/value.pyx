@@ -1309,13 +1309,6 @@ def _of_kind(Value v not None, int letter):
     return out
 
 
-def _raise_error_of(str label, double a, double b, double y):
-    """Raise what plain Python raises where y comes out of that operation of a, or of a and b."""
-    if label in ("/", "%", "//"):
-        raise ZeroDivisionError("float division by zero")
-    check(code(label.encode()), a, b, y)
-
-
 cdef bint closures = False                  # whether any Value has ever had a function of its own
 
 

@@ -11,32 +11,27 @@ import dis
 import os
 import sys
 
+from tapegrad.recording import executing
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import CodeType
+    from types import CodeType, FrameType
 
 __all__ = ["asked_by_numpy"]
 
-HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 OPERATORS = {dis.opmap[name] for name in ("COMPARE_OP", "CONTAINS_OP") if name in dis.opmap}
 ORDERING = {"argmax", "argmin", "argpartition", "argsort", "partition", "searchsorted", "sort"}  # methods of arrays
 
 _codes: dict[CodeType, tuple[bytes, bool]] = {}  # of code objects: the instructions, and whether it may order arrays
 
 
-def asked_by_numpy(op: str, depth: int = 1) -> bool:
-    """Whether it may be numpy that compares two numbers by this operator, in the line that is being executed: in the
-    frame that many above this one, or the first above that that is not of this package.
+def asked_by_numpy(op: str, frame: FrameType | None = None) -> bool:
+    """Whether it may be numpy that compares two numbers by this operator, in the line that is being executed: in that
+    frame, or else in the innermost one that is not of this package.
 
     For <= and >= it is certain unless a function of C's, as `operator.le`, was called; for < and > numpy's own code, or
     a function that names a method by which arrays are ordered, is executing."""
-    frame = sys._getframe(depth)
-    while frame.f_code.co_filename.startswith(HERE):
-        depth += 1
-        try:
-            frame = sys._getframe(depth)  # f_back loses a MemoryError, in CPython 3.11
-        except ValueError:
-            return False
+    frame = executing() if frame is None else frame
     code = frame.f_code
     known = _codes.get(code)
     if known is None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tapegrad import answers
 from tapegrad.askers import asked_by_numpy
-from tapegrad.recording import EXACT, HERE, caller, refusal, to_int
+from tapegrad.recording import EXACT, caller, executing, refusal, to_int
 from tapegrad.tape import Recording, Still
 from tapegrad.trying import COMPLEX, called_as, called_by_numpy, could_catch, error_of, raising
 from tapegrad.value import Value, _apply, _index_of, _kind_of, _peek, _select
@@ -48,15 +48,7 @@ _identities: dict[CodeType, bool] = {}
 def asks_for_identity() -> bool:
     """Whether the code that is being executed, outside this package, has `is True`, `is False` or `case True`: which
     are not asked of a number that is followed, but only of a bool."""
-    frame = sys._getframe(1)
-    depth = 1
-    while frame.f_code.co_filename.startswith(HERE):
-        depth += 1
-        try:
-            frame = sys._getframe(depth)  # f_back loses a MemoryError, in CPython 3.11
-        except ValueError:
-            return False
-    code = frame.f_code
+    code = executing().f_code
     known = _identities.get(code)
     if known is None:
         if len(_identities) > 10_000:

@@ -19,11 +19,12 @@ from tapegrad.engine import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import FrameType
     from typing import Any
 
     from tapegrad.recorder import Recorder
 
-__all__ = ["EXACT", "HERE", "caller", "current", "frozen", "refusal", "stop_gradient", "to_int"]
+__all__ = ["EXACT", "HERE", "caller", "current", "executing", "frozen", "refusal", "stop_gradient", "to_int"]
 
 try:
     from tapegrad.value import _apply, _kind_of, _peek, _recorder
@@ -43,8 +44,8 @@ def current() -> Recorder | None:
     return recorder
 
 
-def caller() -> tuple[str, int]:
-    """The line, outside this package, that is being executed."""
+def executing() -> FrameType:
+    """The frame, outside this package, that is being executed; the outermost one if all are of this package."""
     frame = sys._getframe(1)
     depth = 1
     while frame.f_code.co_filename.startswith(HERE):
@@ -53,6 +54,12 @@ def caller() -> tuple[str, int]:
             frame = sys._getframe(depth)  # f_back loses a MemoryError, in CPython 3.11
         except ValueError:
             break
+    return frame
+
+
+def caller() -> tuple[str, int]:
+    """The line, outside this package, that is being executed."""
+    frame = executing()
     return frame.f_code.co_filename, frame.f_lineno
 
 
@@ -78,11 +85,9 @@ def refuse_elsewhere(what: str) -> None:
 def refuse_outlived(v: Value) -> None:
     """The error where a number of a recorded function is used when that has ended: a memo has kept it, say."""
     file, line = caller()
-    made = v.__dict__.get("_made")
     raise TypeError(
-        f"{file}:{line}: this number was computed while a function was being recorded{f' ({made})' if made else ''}, "
-        "and has been kept: it is that of one point only. Return it from the function; do not keep it in a cache, in "
-        "an attribute or in a global"
+        f"{file}:{line}: this number was computed while a function was being recorded, and has been kept: it is that "
+        "of one point only. Return it from the function; do not keep it in a cache, in an attribute or in a global"
     )
 
 
